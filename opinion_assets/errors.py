@@ -30,7 +30,7 @@ class InputError(OpinionAssetsError):
 
 
 class UnknownNameError(OpinionAssetsError):
-    """A model version, country, condition, source or metric that is not known; the message lists near or valid names."""
+    """A model version, country, condition, source or metric is not known; the message lists near or valid names."""
 
 
 class BudgetError(OpinionAssetsError):

@@ -22,6 +22,6 @@ def question_id(text: str, options: Sequence[str]) -> str:
 
 
 def sha256_json(value: object) -> str:
-    """Hex SHA-256 of the canonical JSON of a value (sorted keys, no spaces, UTF-8). NaN and infinities raise ValueError."""
+    """Hex SHA-256 of a value's canonical JSON (sorted keys, no spaces, UTF-8). NaN and infinities raise ValueError."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -20,7 +20,7 @@ def data_dir() -> Path:
 
 
 def path_key(key: str) -> str:
-    """A partition key as one path component: everything but letters, digits, ``.``, ``_``, ``-`` and ``@`` percent-encoded.
+    """A partition key as one path component: all but letters, digits, ``.``, ``_``, ``-`` and ``@`` percent-encoded.
 
     >>> path_key("cross_national:TUR"), path_key("..")
     ('cross_national%3ATUR', '%2E%2E')

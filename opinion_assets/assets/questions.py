@@ -1,0 +1,110 @@
+"""Stage `question`: the question dataset from all survey sources, with countries harmonised to ISO 3166.
+
+Building itself stands in `opinion_assets.questions`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from opinion_assets.assets.common import (
+    WAREHOUSE_POOL,
+    Output,
+    StoreResource,
+    asset_key,
+    not_empty,
+    option_counts_agree,
+    same_columns,
+    store_tables,
+    sums_to_one,
+    table_spec,
+    unique_rows,
+    within_unit_interval,
+)
+from opinion_assets.questions.build import build
+
+DISTRIBUTION = ["source", "question_id", "wave", "country_label", "group_by", "group_value"]
+CODE = ("questions", "sql/tables/question.sql", "identity.py")
+DEPS = [asset_key("survey.question"), asset_key("survey.response")]
+
+LINEAGE = {
+    "question.question": same_columns(
+        "survey.question",
+        "question_id",
+        "source",
+        "source_question",
+        "survey",
+        "language",
+        "text",
+        "topic",
+        "is_ordinal",
+    )
+    | {"n_options": [("survey.question", "options")]},
+    "question.option": {
+        "question_id": [("survey.question", "question_id")],
+        "option": [("survey.question", "options")],
+        "option_index": [("survey.question", "options")],
+        "role": [("survey.question", "options")],
+        "ordinal_value": [("survey.question", "options"), ("survey.question", "is_ordinal")],
+    },
+    "question.human_distribution": same_columns(
+        "survey.response", *DISTRIBUTION, "option_index", "share", "n", "n_effective"
+    )
+    | {
+        "country": [("survey.response", "country_label")],
+        "sample_type": [("survey.response", "country_label")],
+        "is_latest_wave": [("survey.response", "wave")],
+    },
+    "question.country": {
+        column: [("survey.response", "country_label")] for column in ("country_label", "country", "sample_type", "name")
+    },
+}
+HUMAN_CHECKS = (
+    sums_to_one("share", DISTRIBUTION),
+    within_unit_interval("share"),
+    unique_rows([*DISTRIBUTION, "option_index"]),
+)
+OPTION_CHECKS = (unique_rows(["question_id", "option_index"]), unique_rows(["question_id", "option"], "options_differ"))
+
+
+@dg.multi_asset(
+    name="question",
+    specs=[table_spec(name, code=CODE, lineage=lineage, deps=DEPS) for name, lineage in LINEAGE.items()],
+    check_specs=[
+        not_empty().spec(asset_key("question.question")),
+        unique_rows(["source", "question_id"]).spec(asset_key("question.question")),
+        *[check.spec(asset_key("question.option")) for check in OPTION_CHECKS],
+        *[check.spec(asset_key("question.human_distribution")) for check in HUMAN_CHECKS],
+        option_counts_agree(DISTRIBUTION, pd.DataFrame).spec(asset_key("question.human_distribution")),
+        unique_rows(["country_label"]).spec(asset_key("question.country")),
+    ],
+    pool=WAREHOUSE_POOL,
+)
+def question_tables(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
+    """Questions, options with roles, human distributions and harmonised countries."""
+    target = store.store()
+    dataset = build(target.read("survey.question"), target.read("survey.response"))
+    agree = option_counts_agree(DISTRIBUTION, lambda: dataset.option)
+    yield from store_tables(
+        context,
+        target,
+        [
+            Output(
+                "question.question",
+                dataset.question,
+                [not_empty(), unique_rows(["source", "question_id"])],
+                {"questions_by_source": dataset.question.groupby("source").size().to_dict()},
+            ),
+            Output("question.option", dataset.option, OPTION_CHECKS),
+            Output("question.human_distribution", dataset.human_distribution, [*HUMAN_CHECKS, agree]),
+            Output(
+                "question.country",
+                dataset.country,
+                [unique_rows(["country_label"])],
+                {"countries": int(dataset.country["country"].nunique())},
+            ),
+        ],
+        upstream=["survey.question", "survey.response"],
+    )

@@ -1,0 +1,135 @@
+"""Stage `survey`: one asset a source takes a dated snapshot and parses it; four tables hold all sources together.
+
+Parsing itself stands in `opinion_assets.surveys`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from opinion_assets.assets.common import (
+    OWNERS,
+    WAREHOUSE_POOL,
+    Check,
+    Output,
+    StoreResource,
+    asset_key,
+    code_version,
+    not_empty,
+    run_checks,
+    store_tables,
+    sums_to_one,
+    table_spec,
+    unique_rows,
+    within_unit_interval,
+)
+from opinion_assets.surveys.registry import SOURCES, load_parsed, load_source, save_parsed
+
+DISTRIBUTION = ["source", "question_id", "wave", "country_label", "group_by", "group_value"]
+CODE = ("surveys", "sql/tables/survey.sql", "identity.py")
+
+
+class SourceConfig(dg.Config):
+    """Where a survey source is read from."""
+
+    path: str = Field(
+        default="",
+        description="File of the source. Empty: the place that the catalogue names (a package or a hub revision), for "
+        "sources that have one.",
+    )
+    group_by: list[str] = Field(
+        default_factory=list,
+        description="Also compute shares within groups of these demographic variables, for microdata that has them.",
+    )
+
+
+def shorter_than_options(frame: pd.DataFrame) -> pd.DataFrame:
+    """Distributions whose option indexes are not 0, 1, …, n-1."""
+    found = frame.groupby(DISTRIBUTION, sort=False)["option_index"].agg(["size", "max", "nunique"]).reset_index()
+    return found[(found["max"] + 1 != found["size"]) | (found["nunique"] != found["size"])]
+
+
+RESPONSE_CHECKS = (
+    sums_to_one("share", DISTRIBUTION),
+    within_unit_interval("share"),
+    Check("option_counts_agree", "Each distribution has every option of its question once.", shorter_than_options),
+    unique_rows([*DISTRIBUTION, "option_index"]),
+)
+QUESTION_CHECKS = (not_empty(), unique_rows(["source", "question_id"]))
+
+
+def source_asset(source: str, entry: Any) -> dg.AssetsDefinition:
+    """The asset of one survey source: its dated snapshot, parsed."""
+    key = dg.AssetKey(["source", source])
+
+    @dg.asset(
+        key=key,
+        group_name="source",
+        description=f"{entry.title}\n\nLicence: {entry.licence}\n\nCite as: {entry.citation}\n\n{entry.how_to_get}",
+        kinds={"file", "parquet"},
+        owners=OWNERS,
+        code_version=code_version(*CODE),
+        metadata={"licence": entry.licence, "citation": entry.citation},
+        check_specs=[check.spec(key) for check in RESPONSE_CHECKS],
+    )
+    def ingest(context: dg.AssetExecutionContext, config: SourceConfig, store: StoreResource) -> Iterator[Any]:
+        folder = store.store().folder
+        data = load_source(
+            source, data_dir=folder, path=Path(config.path) if config.path else None, group_by=config.group_by
+        )
+        yield from run_checks(context, key, data.response, RESPONSE_CHECKS)
+        save_parsed(data, data_dir=folder)
+        snapshot = data.snapshot
+        yield dg.MaterializeResult(
+            data_version=dg.DataVersion(f"{snapshot.sha256[:16]}-{code_version(*CODE)}"),
+            metadata={
+                "snapshot": snapshot.snapshot,
+                "origin": snapshot.origin,
+                "sha256": snapshot.sha256,
+                "licence": snapshot.licence,
+                "citation": snapshot.citation,
+                "questions": snapshot.n_questions,
+                "distributions": snapshot.n_distributions,
+                "country_labels": int(data.response["country_label"].nunique()),
+                "dropped_or_changed": len(data.dropped),
+            },
+        )
+
+    return ingest
+
+
+source_assets = [source_asset(source, entry) for source, entry in SOURCES.items()]
+
+_PARSED = {
+    "survey.snapshot": "snapshot",
+    "survey.question": "question",
+    "survey.response": "response",
+    "survey.dropped": "dropped",
+}
+_CHECKS = {"survey.question": QUESTION_CHECKS, "survey.response": RESPONSE_CHECKS}
+
+
+@dg.multi_asset(
+    name="survey",
+    specs=[
+        table_spec(name, code=CODE, deps=[dg.AssetKey(["source", source]) for source in SOURCES]) for name in _PARSED
+    ],
+    check_specs=[check.spec(asset_key(name)) for name, checks in _CHECKS.items() for check in checks],
+    pool=WAREHOUSE_POOL,
+)
+def survey_tables(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
+    """All ingested sources together, as tables."""
+    target = store.store()
+    parsed = [data for source in SOURCES if (data := load_parsed(source, data_dir=target.folder)) is not None]
+    if not parsed:
+        raise dg.Failure("no survey source has been ingested yet; materialise one of the assets source/… first")
+    outputs = []
+    for name, attribute in _PARSED.items():
+        frames = [data.snapshot.as_frame() if attribute == "snapshot" else getattr(data, attribute) for data in parsed]
+        frame = pd.concat([frame for frame in frames if not frame.empty] or frames[:1], ignore_index=True)
+        outputs.append(Output(name, frame, _CHECKS.get(name, ())))
+    yield from store_tables(context, target, outputs)

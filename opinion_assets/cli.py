@@ -1,0 +1,327 @@
+"""The command ``opinion-assets``. Thin: it checks names, then starts Dagster runs that show up in the UI.
+
+Every run is a Dagster run in the instance at $DAGSTER_HOME; nothing is computed here.
+"""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from opinion_assets import __version__
+from opinion_assets.errors import OpinionAssetsError, UnknownNameError
+from opinion_assets.paths import data_dir
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+app = typer.Typer(
+    name="opinion-assets",
+    help="Whose opinions do a language model's answers resemble? Ask a model survey questions and compare its answers "
+    "with people's, country by country.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+DEMO_MODEL = "smollm2-135m-instruct-q4_1@0.1.2"
+DEMO_SOURCE = "wvs_embedded"
+DEMO_CONDITIONS = ["default", "cross_national:TUR", "cross_national:USA"]
+
+SourceOption = Annotated[
+    str,
+    typer.Option("--source", "-s", help="Survey source: a name of the catalogue (wvs_embedded) or the path of a file."),
+]
+
+
+# ------------------------------------------------------------------ commands
+
+
+@app.command()
+def run(
+    model: Annotated[list[str], typer.Option("--model", "-m", help="Model version from the registry; repeatable.")],
+    source: SourceOption = DEMO_SOURCE,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option("--condition", "-c", help="default or cross_national:<country, e.g. TUR>; repeatable."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Ask at most so many questions of the source; 0 asks all.")] = 0,
+    orders: Annotated[
+        str, typer.Option(help="Option orders: identity, reversed, identity+reversed, permutations:K or all.")
+    ] = "identity",
+    budget: Annotated[float, typer.Option(min=0, help="Stop before a run costs more, US dollars; 0: no limit.")] = 0.0,
+) -> None:
+    """Ingest a survey source, ask model versions its questions and store the similarities.
+
+    Questions that were already answered are not asked again.
+    """
+    run_pipeline(source, model, condition or ["default"], limit=limit, orders=orders, budget=budget)
+
+
+@app.command()
+def demo() -> None:
+    """Run everything offline on the embedded survey data and the embedded model."""
+    run_pipeline(DEMO_SOURCE, [DEMO_MODEL], DEMO_CONDITIONS)
+
+
+@app.command()
+def models() -> None:
+    """List the model versions of the registry."""
+    from opinion_assets.models.registry import load_registry, registry_path
+
+    table = Table(
+        "model version", "provider", "method", "endpoint", title=f"Registry: {registry_path()}", title_justify="left"
+    )
+    for name, model in load_registry().items():
+        table.add_row(name, model.provider, model.method, model.endpoint or "")
+    out.print(table)
+
+
+@app.command()
+def status() -> None:
+    """Show what is stored: sources, partitions, rows, and the newest runs."""
+    from opinion_assets.warehouse import Store, tables
+
+    store = Store(data_dir())
+    out.print(f"Data folder: {store.folder}")
+    if not store.warehouse_path.exists():
+        out.print("Nothing is stored yet. Start with: opinion-assets demo")
+        return
+    lineage = store.read("run.lineage").sort_values(["asset", "partition"])
+    known = {name.replace(".", "/") for name in tables()}
+    table = Table("asset", "partition", "rows", "stored (UTC)", "run")
+    for row in lineage[lineage["asset"].isin(known)].itertuples():
+        table.add_row(
+            row.asset, row.partition, f"{row.n_rows:,}", f"{row.materialized_at:%Y-%m-%d %H:%M:%S}", row.run_id[:8]
+        )
+    out.print(table)
+    with _instance() as instance:
+        newest = Table("run", "job", "partition", "state", title="Newest runs", title_justify="left")
+        for record in instance.get_run_records(limit=5):
+            run = record.dagster_run
+            newest.add_row(run.run_id[:8], run.job_name, run.tags.get("dagster/partition", ""), run.status.value)
+        out.print(newest)
+    _print_paths()
+
+
+@app.command()
+def report() -> None:
+    """Build the report anew from what is stored."""
+    with _instance() as instance:
+        _execute(instance, "summary", "Report")
+    _print_paths()
+
+
+@app.command()
+def rebuild() -> None:
+    """Make the warehouse anew from the Parquet files."""
+    from opinion_assets.warehouse import Store
+
+    store = Store(data_dir())
+    for name, rows in store.rebuild().items():
+        out.print(f"{name:32} {rows:>10,}")
+    out.print(f"Warehouse: {store.warehouse_path}")
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> None:
+    """Open the Dagster UI, with the daemon that runs sensors and queued runs. Ends with Ctrl-C."""
+    with _instance():
+        pass
+    out.print(f"Dagster UI: http://127.0.0.1:{port}")
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-m",
+        "opinion_assets.definitions",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
+    with subprocess.Popen(command) as process:
+        signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            code = process.wait()
+    raise typer.Exit(code if code > 0 else 0)
+
+
+@app.callback(invoke_without_command=True)
+def _main(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
+    if version:
+        out.print(f"opinion-assets {__version__}")
+        raise typer.Exit
+
+
+# ------------------------------------------------------------------ running
+
+
+def run_pipeline(
+    source: str,
+    models: Sequence[str],
+    conditions: Sequence[str],
+    *,
+    limit: int = 0,
+    orders: str = "identity",
+    budget: float = 0.0,
+) -> None:
+    """Check every name first, so that a mistake changes nothing; then run the three jobs."""
+    from opinion_assets.elicitation.conditions import Condition
+    from opinion_assets.models.registry import get_model, load_registry
+    from opinion_assets.questions.countries import known_countries
+    from opinion_assets.surveys.registry import SOURCES, source_of_path
+
+    registry = load_registry()
+    versions = [get_model(name, registry).model_version for name in models]
+    parsed = [Condition.parse(name) for name in conditions]
+    for item in parsed:
+        if item.kind == "cross_national" and item.argument not in known_countries():
+            raise UnknownNameError(
+                f"condition {item.key}: {item.argument!r} is not a country code; codes are ISO 3166-1 alpha-3, e.g. TUR"
+            )
+    path = Path(source)
+    if source in SOURCES:
+        source_id, source_path = source, ""
+    elif path.is_file():
+        source_id, source_path = source_of_path(path), str(path.absolute())
+    else:
+        raise UnknownNameError(f"survey source {source!r} is neither a file nor one of {', '.join(SOURCES)}")
+
+    with _instance() as instance:
+        instance.add_dynamic_partitions("model_version", versions)
+        instance.add_dynamic_partitions("condition", [item.key for item in parsed])
+        _execute(
+            instance,
+            "questions",
+            f"Questions of {source_id}",
+            selection=source_id,
+            run_config={"ops": {f"source__{source_id}": {"config": {"path": source_path}}}},
+        )
+        ask = {"sources": [source_id], "limit": limit, "orders": orders, "budget_usd": budget}
+        for version in versions:
+            for item in parsed:
+                _execute(
+                    instance,
+                    "model_version_and_condition",
+                    f"{version} · {item.key}",
+                    partition={"model_version": version, "condition": item.key},
+                    run_config={"ops": {"response__answer": {"config": ask}}},
+                )
+        _execute(instance, "summary", "Comparison and report")
+    _print_paths()
+
+
+def _execute(
+    instance: "dg.DagsterInstance",
+    job: str,
+    title: str,
+    *,
+    selection: str | None = None,
+    partition: dict[str, str] | None = None,
+    run_config: dict[str, object] | None = None,
+) -> None:
+    """One Dagster run in this process. A failure ends the program with one line that names the cause."""
+    import dagster as dg
+
+    from opinion_assets.assets.automation import question_assets
+    from opinion_assets.definitions import defs
+
+    definition = defs.resolve_job_def(job)
+    if selection is not None and job == "questions":
+        definition = dg.Definitions(
+            assets=defs.assets,
+            asset_checks=defs.asset_checks,
+            resources=defs.resources,
+            jobs=[dg.define_asset_job("questions", selection=question_assets(selection))],
+        ).resolve_job_def("questions")
+    with err.status(title):
+        result = definition.execute_in_process(
+            instance=instance,
+            run_config=run_config,
+            partition_key=dg.MultiPartitionKey(partition) if partition else None,
+            raise_on_error=False,
+        )
+    if not result.success:
+        raise OpinionAssetsError(f"{title}: {_cause(result)} (Dagster run {result.run_id})")
+    asked = [
+        event.materialization.metadata
+        for event in result.get_asset_materialization_events()
+        if "requests_sent" in event.materialization.metadata
+    ]
+    detail = "".join(
+        f": asked the model {int(meta['requests_sent'].value or 0)} times, "
+        f"{int(meta['answers_from_journal'].value or 0)} answers from the journal"
+        for meta in asked
+    )
+    out.print(f"✓ {title}{detail}")
+
+
+def _cause(result: "dg.ExecuteInProcessResult") -> str:
+    """The innermost error of the first failed step, as one line."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            if error is not None:
+                name, _, message = error.message.strip().partition(": ")
+                text = message if name.endswith(("Error", "Failure")) and message else error.message.strip()
+                return text.splitlines()[0]
+            description = event.step_failure_data.user_failure_data
+            return (description.description if description else None) or "the step failed"
+    return "the run failed"
+
+
+@contextmanager
+def _instance() -> "Iterator[dg.DagsterInstance]":
+    """The Dagster instance at $DAGSTER_HOME, or ``dagster_home`` under the current directory, made if missing."""
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(Path("dagster_home").absolute())))
+    os.environ.setdefault("OPINION_DATA_DIR", str(data_dir()))
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        package = Path(__file__).parent
+        packaged = package / "dagster_home" / "dagster.yaml"
+        shutil.copy(packaged if packaged.exists() else package.parent / "dagster_home" / "dagster.yaml", home)
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def _print_paths() -> None:
+    folder = data_dir()
+    out.print(f"Warehouse: {folder / 'warehouse.duckdb'}", soft_wrap=True)
+    out.print(f"Report:    {folder / 'report' / 'index.html'}", soft_wrap=True)
+    out.print("UI:        make ui (or: opinion-assets ui), then http://127.0.0.1:3000", soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: user errors become one line on standard error and exit code 2."""
+    warnings.filterwarnings("ignore", module="dagster")
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    try:
+        app()
+    except OpinionAssetsError as error:
+        err.print(f"opinion-assets: {error}", style="red", soft_wrap=True, markup=False)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""The one file Dagster loads."""
+
+import dagster as dg
+
+from opinion_assets.assets import automation, questions, reports, responses, similarity, surveys
+from opinion_assets.assets.common import StoreResource
+
+defs = dg.Definitions(
+    assets=[
+        *surveys.source_assets,
+        *dg.load_assets_from_modules([surveys, questions, responses, similarity, reports]),
+    ],
+    jobs=automation.jobs,
+    sensors=automation.sensors,
+    resources={"store": StoreResource()},
+)
