@@ -1,0 +1,142 @@
+"""GlobalOpinionQA (Durmus et al. 2023): from the hub at a pinned revision, or a local file of the same schema.
+
+The column ``selections`` is the text of a Python defaultdict. It is parsed as data, never evaluated.
+"""
+
+import ast
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from opinion_assets.errors import InputError
+from opinion_assets.identity import question_id
+from opinion_assets.surveys.base import Source, SurveyData, take_snapshot
+
+HUB_DATA_SET = "Anthropic/llm_global_opinions"
+HUB_REVISION = "5a3b8c7cd3c1a4bb3d3f9f2f7a7e0f0c5f7c7a10"
+TOLERANCE = 0.02
+_SELECTIONS = re.compile(r"\s*defaultdict\(<class 'list'>, (\{.*\})\)\s*", re.DOTALL)
+
+
+def load(entry: Source, *, data_dir: Path, path: Path | None, group_by: Sequence[str] = ()) -> SurveyData:
+    """Read a csv, csv.gz or parquet file of the release's schema; without a file, the hub's pinned revision.
+
+    Distributions that sum to 1 within 0.02 (the release rounds to hundredths) are normalised and counted in
+    ``dropped``; one that sums to anything else, or has another length than its options, raises InputError.
+    """
+    if group_by:
+        raise InputError(f"GlobalOpinionQA has no respondents to group by {group_by[0]!r}")
+    if path is None:
+        content, name, origin = _from_hub(), "hub.parquet", f"hub data set {HUB_DATA_SET} at revision {HUB_REVISION}"
+    else:
+        content, name, origin = path.read_bytes(), path.name, f"file {path.name}"
+    frame = _read(content, name)
+    question, response, dropped = _parse(entry.source, frame, name)
+    snapshot = take_snapshot(entry, content, file_name=name, origin=origin, folder=data_dir)
+    return SurveyData(snapshot, question, response, dropped).counted()
+
+
+def _from_hub() -> bytes:
+    from datasets import load_dataset
+
+    buffer = io.BytesIO()
+    load_dataset(HUB_DATA_SET, split="train", revision=HUB_REVISION).to_pandas().to_parquet(buffer)
+    return buffer.getvalue()
+
+
+def _read(content: bytes, name: str) -> pd.DataFrame:
+    try:
+        if name.endswith(".parquet"):
+            frame = pd.read_parquet(io.BytesIO(content))
+        else:
+            compression: Any = "gzip" if name.endswith(".gz") else None
+            frame = pd.read_csv(io.BytesIO(content), compression=compression, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"cannot be read: {str(error).splitlines()[0]}", file=name) from error
+    missing = {"question", "selections", "options"} - set(frame.columns)
+    if missing:
+        raise InputError(f"column {sorted(missing)[0]!r} is missing", file=name)
+    if frame.empty:
+        raise InputError("there are no rows", file=name)
+    return frame
+
+
+def _literal(text: object, kind: type, **where: Any) -> Any:
+    """A Python list or dict display as data. Only constants, lists and dicts; anything else raises InputError."""
+    try:
+        value = ast.literal_eval(str(text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise InputError(f"is not the text of a {kind.__name__}", **where) from error
+    if not isinstance(value, kind):
+        raise InputError(f"is not the text of a {kind.__name__}", **where)
+    return value
+
+
+def _parse(source: str, frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    questions, rows, normalised = [], [], 0
+    dropped: list[dict[str, Any]] = []
+    seen: dict[str, int] = {}
+    for number, record in enumerate(frame.to_dict("records"), start=1):
+        where: dict[str, Any] = {"file": name, "row": number}
+        text = str(record["question"]).strip()
+        if not text:
+            raise InputError("is empty", **where, field="question")
+        where["question"] = text[:60]
+        options = record["options"]
+        if isinstance(options, str):
+            if not options.strip():
+                dropped.append(_lost(source, str(number), None, "dropped", "question without an option list", 1))
+                continue
+            options = _literal(options, list, **where, field="options")
+        options = [str(option).strip() for option in options]
+        if len(options) < 2 or any(not option for option in options) or len(set(options)) < len(options):
+            raise InputError("needs two or more different options, none of them empty", **where, field="options")
+        identity = question_id(text, options)
+        if identity in seen:
+            raise InputError(f"repeats row {seen[identity]}", **where)
+        seen[identity] = number
+        matched = _SELECTIONS.fullmatch(str(record["selections"]))
+        if not matched:
+            raise InputError("is not the text of defaultdict(<class 'list'>, {…})", **where, field="selections")
+        source_question = str(record.get("release_row") or number)
+        questions.append((source_question, identity, str(record.get("source") or ""), text, options))
+        for label, values in _literal(matched[1], dict, **where, field="selections").items():
+            place = where | {"field": f"selections[{label}]"}
+            if not isinstance(label, str) or not isinstance(values, list):
+                raise InputError("is not a country with a list of shares", **place)
+            if len(values) != len(options):
+                raise InputError(f"has {len(values)} shares for {len(options)} options", **place)
+            try:
+                share = np.array(values, dtype="float64")
+            except (TypeError, ValueError):
+                raise InputError("has a share that is no number", **place) from None
+            total = share.sum()
+            if not (np.isfinite(share).all() and (share >= 0).all()):
+                raise InputError("has a share that is negative or not finite", **place)
+            if abs(total - 1) > TOLERANCE:
+                raise InputError(f"sums to {total:.4g} instead of 1", **place)
+            normalised += abs(total - 1) > 1e-9
+            rows += [(identity, label, index, option, value / total) for index, (option, value) in enumerate(zip(options, share.tolist(), strict=True))]
+    if normalised:
+        reason = f"distributions whose rounded shares sum to 1 only within {TOLERANCE} were divided by their sum"
+        dropped.append(_lost(source, None, None, "normalised", reason, int(normalised)))
+    question = pd.DataFrame(questions, columns=["source_question", "question_id", "survey", "text", "options"]).assign(
+        source=source, language="en", is_ordinal=None, topic=None, weighting="as_published"
+    )
+    response = pd.DataFrame(rows, columns=["question_id", "country_label", "option_index", "option", "share"]).assign(
+        source=source, wave="", group_by="", group_value="", n=None, weighted_n=None, n_effective=None
+    )
+    columns = ["source", "source_question", "country_label", "action", "reason", "n"]
+    return question, response, pd.DataFrame(dropped, columns=columns)
+
+
+def _lost(source: str, source_question: str | None, country: str | None, action: str, reason: str, n: int) -> dict[str, Any]:
+    return {
+        "source": source, "source_question": source_question, "country_label": country, "action": action,
+        "reason": reason, "n": n,
+    }  # fmt: skip

@@ -1,0 +1,92 @@
+"""The catalogue of survey sources: what there is, which module reads it, what was ingested last.
+
+Does not belong here: any format (one module a source).
+"""
+
+import importlib
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from opinion_assets.errors import InputError, UnknownNameError
+from opinion_assets.surveys.base import Snapshot, Source, SurveyData
+
+_CATALOGUE = Path(__file__).with_name("catalogue.yaml")
+_FRAMES = ("question", "response", "dropped")
+
+
+def _sources() -> dict[str, Source]:
+    entries = yaml.safe_load(_CATALOGUE.read_text(encoding="utf-8"))
+    return {name: Source(source=name, **entry) for name, entry in entries.items()}
+
+
+SOURCES = _sources()
+
+
+def load_source(source: str, *, data_dir: Path, path: Path | None = None, group_by: Sequence[str] = ()) -> SurveyData:
+    """Take a snapshot of a source and parse it.
+
+    Raises UnknownNameError for a source that is not in the catalogue and InputError, naming file, row and field, for
+    malformed content.
+    """
+    try:
+        entry = SOURCES[source]
+    except KeyError:
+        raise UnknownNameError(f"unknown survey source {source!r}; there are {', '.join(SOURCES)}") from None
+    if path is not None and not path.is_file():
+        raise InputError("there is no such file", file=path)
+    if path is None and entry.needs_file:
+        raise InputError(f"source {source} needs a file: {entry.how_to_get}")
+    module = importlib.import_module(f"opinion_assets.surveys.{entry.module}")
+    data: SurveyData = module.load(entry, data_dir=data_dir, path=path, group_by=group_by)
+    return data
+
+
+def source_of_path(path: Path) -> str:
+    """The source whose format a file has, by its name and its columns. Raises InputError where none fits."""
+    name = path.name.lower()
+    try:
+        if name.endswith((".csv", ".csv.gz")):
+            columns = set(pd.read_csv(path, nrows=0).columns)
+        elif name.endswith(".parquet"):
+            import pyarrow.parquet as pq
+
+            columns = set(pq.read_schema(path).names)
+        else:
+            columns = set()
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"cannot be read: {str(error).splitlines()[0]}", file=path) from error
+    if {"question", "selections", "options"} <= columns:
+        return "global_opinion_qa"
+    raise InputError(
+        "is no survey source that is known: GlobalOpinionQA has the columns question, selections, options", file=path
+    )
+
+
+def save_parsed(data: SurveyData, *, data_dir: Path) -> None:
+    """Make a parsed source the current one of its name: ``<data_dir>/source/<source>/``, replaced as a whole."""
+    folder = data_dir / "source" / data.snapshot.source
+    version = folder / f"{data.snapshot.snapshot}-{uuid.uuid4().hex[:8]}"
+    version.mkdir(parents=True)
+    for name in _FRAMES:
+        getattr(data, name).to_parquet(version / f"{name}.parquet", index=False)
+    (version / "snapshot.json").write_text(json.dumps(asdict(data.snapshot), indent=1), encoding="utf-8")
+    pointer = folder / f".{version.name}"
+    pointer.write_text(version.name, encoding="utf-8")
+    os.replace(pointer, folder / "current")
+
+
+def load_parsed(source: str, *, data_dir: Path) -> SurveyData | None:
+    """The current parsed source, or None where it was never ingested."""
+    pointer = data_dir / "source" / source / "current"
+    if not pointer.exists():
+        return None
+    version = pointer.parent / pointer.read_text(encoding="utf-8")
+    frames = {name: pd.read_parquet(version / f"{name}.parquet") for name in _FRAMES}
+    return SurveyData(Snapshot(**json.loads((version / "snapshot.json").read_text(encoding="utf-8"))), **frames)

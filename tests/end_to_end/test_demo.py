@@ -1,0 +1,129 @@
+"""The whole thread on real survey data and a real model, through a real Dagster instance."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Workplace
+
+pytestmark = pytest.mark.model
+
+
+def copy_of(demo: Workplace, folder: Path) -> Workplace:
+    shutil.copytree(demo.folder, folder / "copy")
+    return Workplace(folder / "copy")
+
+
+def test_output_ends_with_the_paths(demo: Workplace) -> None:
+    printed = (demo.folder / "stdout").read_text(encoding="utf-8")
+    assert f"Warehouse: {demo.warehouse}" in printed
+    assert f"Report:    {demo.data / 'report' / 'index.html'}" in printed
+    assert (demo.data / "report" / "index.html").stat().st_size > 10_000
+
+
+def test_every_country_has_a_similarity_for_each_condition(demo: Workplace) -> None:
+    surveyed = demo.query("SELECT DISTINCT country FROM question.human_distribution WHERE source = 'wvs_embedded'")
+    scored = demo.query(
+        "SELECT condition, count(DISTINCT country) FROM similarity.country"
+        " WHERE metric = 'js_similarity' AND base = 'e' AND model_version LIKE 'smollm2%' GROUP BY condition"
+    )
+    assert len(surveyed) > 80
+    assert dict(scored) == dict.fromkeys(["default", "cross_national:TUR", "cross_national:USA"], len(surveyed))
+
+
+def test_the_model_answers_differently_by_question_and_by_condition(demo: Workplace) -> None:
+    rows = demo.query(
+        "SELECT condition, question_id, list(round(probability, 6) ORDER BY option_index) FROM response.distribution GROUP BY ALL"
+    )
+    by_condition: dict[object, dict[object, tuple[float, ...]]] = {}
+    for condition, question, probabilities in rows:
+        by_condition.setdefault(condition, {})[question] = tuple(probabilities)  # type: ignore[arg-type]
+    for answers in by_condition.values():
+        assert len(set(answers.values())) == len(answers) > 1
+        for probabilities in answers.values():
+            assert max(probabilities) - min(probabilities) > 0.01
+    for question, default in by_condition["default"].items():
+        assert by_condition["cross_national:TUR"][question] != default
+
+
+def test_similarity_follows_from_the_stored_distributions(demo: Workplace) -> None:
+    from scipy.spatial.distance import jensenshannon
+
+    rows = demo.query(
+        "SELECT s.value, list(r.probability ORDER BY r.option_index), list(h.share ORDER BY h.option_index)"
+        " FROM similarity.question_country s"
+        " JOIN response.distribution r USING (model_version, condition, question_id)"
+        " JOIN question.human_distribution h USING (source, question_id, wave, country_label, group_by, group_value, option_index)"
+        " WHERE s.metric = 'js_similarity' AND s.base = 'e' GROUP BY ALL"
+        .replace("GROUP BY ALL", "GROUP BY s.model_version, s.condition, s.source, s.question_id, s.wave, s.country_label,"
+                 " s.group_by, s.group_value, s.value")
+    )  # fmt: skip
+    assert len(rows) > 500
+    for value, model, people in rows:
+        assert value == pytest.approx(1 - jensenshannon(model, people), abs=1e-9)
+
+
+def test_every_answer_is_traceable(demo: Workplace) -> None:
+    assert demo.query("SELECT count(*) FROM response.answer WHERE prompt = '' OR request_hash = ''") == [(0,)]
+    stored = dict(demo.query("SELECT asset, count(*) FROM run.lineage GROUP BY asset"))
+    assert stored["response/answer"] == stored["similarity/country"] == 3
+    upstream = demo.query(
+        "SELECT upstream FROM run.lineage WHERE asset = 'similarity/question_country' AND partition LIKE '%TUR'"
+    )[0][0]
+    assert "response/distribution/model_version=" in str(upstream)
+    assert "question/human_distribution" in str(upstream)
+
+
+def test_a_second_run_asks_nothing(demo: Workplace, tmp_path: Path) -> None:
+    place = copy_of(demo, tmp_path)
+    result = place.cli("demo")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count("asked the model 0 times") == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--model", "smollm3@1"), "smollm3@1"),
+        (("--model", "smollm2-135m-instruct-q4_1@0.1.2", "--condition", "cross_national:XQX"), "XQX"),
+        (("--model", "smollm2-135m-instruct-q4_1@0.1.2", "--condition", "upside_down"), "upside_down"),
+        (("--model", "smollm2-135m-instruct-q4_1@0.1.2", "--source", "nowhere/missing.csv"), "nowhere/missing.csv"),
+    ],
+)
+def test_an_unknown_name_ends_with_one_line_and_changes_nothing(
+    demo: Workplace, arguments: tuple[str, ...], named: str
+) -> None:
+    before = demo.files()
+    result = demo.cli("run", *arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert named in result.stderr
+    assert demo.files() == before
+
+
+def test_a_broken_registry_ends_with_one_line_and_changes_nothing(demo: Workplace, tmp_path: Path) -> None:
+    registry = tmp_path / "registry.yaml"
+    registry.write_text("models:\n  m@1:\n    provider: openai\n    method: telepathy\n", encoding="utf-8")
+    before = demo.files()
+    result = demo.cli("run", "--model", "m@1", environment={"OPINION_MODEL_REGISTRY": str(registry)})
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "registry.yaml" in result.stderr
+    assert "method" in result.stderr
+    assert demo.files() == before
+
+
+def test_models_and_status(demo: Workplace) -> None:
+    assert "smollm2-135m-instruct-q4_1@0.1.2" in demo.cli("models").stdout
+    assert "similarity/country" in demo.cli("status").stdout
+
+
+def test_rebuilding_the_warehouse_gives_the_same_numbers(demo: Workplace, tmp_path: Path) -> None:
+    place = copy_of(demo, tmp_path)
+    question = "SELECT * FROM similarity.country ORDER BY ALL"
+    before = place.query(question)
+    place.warehouse.unlink()
+    assert place.cli("rebuild").returncode == 0
+    assert place.query(question) == before
