@@ -103,10 +103,9 @@ def status() -> None:
     lineage = store.read("run.lineage").sort_values(["asset", "partition"])
     known = {name.replace(".", "/") for name in tables()}
     table = Table("asset", "partition", "rows", "stored (UTC)", "run")
-    for row in lineage[lineage["asset"].isin(known)].itertuples():
-        table.add_row(
-            row.asset, row.partition, f"{row.n_rows:,}", f"{row.materialized_at:%Y-%m-%d %H:%M:%S}", row.run_id[:8]
-        )
+    for row in lineage[lineage["asset"].isin(known)].to_dict("records"):
+        stored = f"{row['materialized_at']:%Y-%m-%d %H:%M:%S}"
+        table.add_row(row["asset"], row["partition"], f"{row['n_rows']:,}", stored, row["run_id"][:8])
     out.print(table)
     with _instance() as instance:
         newest = Table("run", "job", "partition", "state", title="Newest runs", title_justify="left")
@@ -254,22 +253,17 @@ def _execute(
     with err.status(title):
         result = definition.execute_in_process(
             instance=instance,
-            run_config=run_config,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}} | (run_config or {}),
             partition_key=dg.MultiPartitionKey(partition) if partition else None,
             raise_on_error=False,
         )
     if not result.success:
         raise OpinionAssetsError(f"{title}: {_cause(result)} (Dagster run {result.run_id})")
-    asked = [
-        event.materialization.metadata
-        for event in result.get_asset_materialization_events()
-        if "requests_sent" in event.materialization.metadata
-    ]
-    detail = "".join(
-        f": asked the model {int(meta['requests_sent'].value or 0)} times, "
-        f"{int(meta['answers_from_journal'].value or 0)} answers from the journal"
-        for meta in asked
-    )
+    detail = ""
+    for event in result.get_asset_materialization_events():
+        counts = {name: value.value for name, value in event.materialization.metadata.items()}
+        if "n_asked" in counts:
+            detail = f": asked the model {counts['n_asked']} times, {counts['n_from_journal']} answers from the journal"
     out.print(f"✓ {title}{detail}")
 
 

@@ -7,7 +7,6 @@ from opinion_assets.assets.common import StoreResource
 
 defs = dg.Definitions(
     assets=[
-        *surveys.source_assets,
         *dg.load_assets_from_modules([surveys, questions, responses, similarity, reports]),
     ],
     jobs=automation.jobs,

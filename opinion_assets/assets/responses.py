@@ -48,7 +48,7 @@ class AskConfig(dg.Config):
 
 
 def choose_questions(question: pd.DataFrame, sources: list[str], limit: int) -> pd.DataFrame:
-    """Questions to ask, each once: at most ``limit`` of each source, in the order of their ids.
+    """Questions to ask, each once: at most ``limit`` of each source, in the order of their ids; none without a text.
 
     The id is a content hash, so the first ``limit`` are a sample that does not follow the source's order and stays
     the same from run to run.
@@ -60,7 +60,7 @@ def choose_questions(question: pd.DataFrame, sources: list[str], limit: int) -> 
             f"survey source {unknown[0]!r} has no questions stored; there are {', '.join(sorted(known)) or 'none'}"
         )
     chosen = question[question["source"].isin(sources)] if sources else question
-    chosen = chosen.sort_values(["source", "question_id"])
+    chosen = chosen[chosen["text"].str.strip() != ""].sort_values(["source", "question_id"])
     if limit:
         chosen = chosen.groupby("source", sort=False).head(limit)
     return chosen.drop_duplicates("question_id")

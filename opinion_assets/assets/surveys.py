@@ -41,6 +41,9 @@ class SourceConfig(dg.Config):
         description="File of the source. Empty: the place that the catalogue names (a package or a hub revision), for "
         "sources that have one.",
     )
+    revision: str = Field(
+        default="", description="Commit of the hub data set to read, for sources that are on the hub."
+    )
     group_by: list[str] = Field(
         default_factory=list,
         description="Also compute shares within groups of these demographic variables, for microdata that has them.",
@@ -78,9 +81,9 @@ def source_asset(source: str, entry: Any) -> dg.AssetsDefinition:
     )
     def ingest(context: dg.AssetExecutionContext, config: SourceConfig, store: StoreResource) -> Iterator[Any]:
         folder = store.store().folder
-        data = load_source(
-            source, data_dir=folder, path=Path(config.path) if config.path else None, group_by=config.group_by
-        )
+        options = {"revision": config.revision} if config.revision else {}
+        path = Path(config.path) if config.path else None
+        data = load_source(source, data_dir=folder, path=path, group_by=config.group_by, **options)
         yield from run_checks(context, key, data.response, RESPONSE_CHECKS)
         save_parsed(data, data_dir=folder)
         snapshot = data.snapshot

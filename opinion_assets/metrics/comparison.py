@@ -26,13 +26,21 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def model_comparison(question_country: pd.DataFrame, *, n_resamples: int = 1000, seed: int = 20230628) -> pd.DataFrame:
-    """Rows of ``similarity.model_comparison``: every pair of models under one condition, every pair of conditions of one
-    model, over the questions that both answered (newest waves, whole countries).
+    """Rows of ``similarity.model_comparison``, over the questions that both sides answered.
+
+    Newest waves and whole countries only.
+
+    Compared are every two models under one condition and every two conditions of one model.
 
     The p value is two-sided from the bootstrap: twice the smaller share of resampled differences on one side of 0.
     """
     frame = question_country[question_country["is_latest_wave"].astype(bool) & (question_country["group_by"] == "")]
-    parts = sorted(frame.groupby(["model_version", "condition"]).groups)
+    parts = list(
+        frame[["model_version", "condition"]]
+        .drop_duplicates()
+        .sort_values(["model_version", "condition"])
+        .itertuples(index=False, name=None)
+    )
     rows = []
     for (model_a, condition_a), (model_b, condition_b) in itertools.combinations(parts, 2):
         if (model_a == model_b) == (condition_a == condition_b):
@@ -45,7 +53,9 @@ def model_comparison(question_country: pd.DataFrame, *, n_resamples: int = 1000,
         ]
         both = sides[0].merge(sides[1], on=_PAIR, suffixes=("_a", "_b"))
         both["difference"] = both["value_a"] - both["value_b"]
-        for (source, country, sample, metric, base), values in both.groupby(["source", "country", "sample_type", "metric", "base"]):
+        for (source, country, sample, metric, base), values in both.groupby(
+            ["source", "country", "sample_type", "metric", "base"]
+        ):
             per_question = values.groupby("question_id", sort=True)["difference"].agg(["sum", "size"])
             low = high = p_value = None
             if len(per_question) > 1:

@@ -14,7 +14,10 @@ from opinion_assets.questions.countries import harmonise
 
 FAMILY = "global_opinion"
 _ROLES = [
-    ("dont_know_or_refused", re.compile(r"(dk|don.?t know|do not know)\s*[/&,]?\s*(or )?\s*(refused|no answer|na)\b.*", re.I)),
+    (
+        "dont_know_or_refused",
+        re.compile(r"(dk|don.?t know|do not know)\s*[/&,]?\s*(or )?\s*(refused|no answer|na)\b.*", re.I),
+    ),
     ("dont_know", re.compile(r"(dk|don.?t know|do not know|can.?t choose|not sure|no opinion)\b.*", re.I)),
     ("refused", re.compile(r"(refused|no answer|refuse to answer)\b.*", re.I)),
     ("other", re.compile(r"(other|something else|none of (these|the above)|neither|depends)\b.*", re.I)),
@@ -97,7 +100,11 @@ def _human(survey_response: pd.DataFrame, country: pd.DataFrame) -> pd.DataFrame
     # Waves are numbers or years written as text: compare by number first, so that wave 10 is newer than wave 9.
     number = pd.to_numeric(frame["wave"], errors="coerce").fillna(-1.0)
     key = ["source", "question_id", "country_label", "group_by", "group_value"]
-    order = pd.DataFrame({"number": number, "wave": frame["wave"]}).apply(tuple, axis=1).rank(method="dense") if number.nunique() > 1 else pd.Series(1.0, index=frame.index)
+    order = (
+        pd.DataFrame({"number": number, "wave": frame["wave"]}).apply(tuple, axis=1).rank(method="dense")
+        if number.nunique() > 1
+        else pd.Series(1.0, index=frame.index)
+    )
     frame["is_latest_wave"] = order == order.groupby([frame[column] for column in key], sort=False).transform("max")
     return frame[
         [

@@ -96,7 +96,11 @@ def harmonise(labels: Iterable[str]) -> pd.DataFrame:
     rows = []
     for label in sorted(set(labels)):
         matched = _SAMPLE.fullmatch(label)
-        name, sample = (matched["name"], matched["sample"].lower().replace(" ", "_").replace("-", "_")) if matched else (label, "national")
+        name, sample = (
+            (matched["name"], matched["sample"].lower().replace(" ", "_").replace("-", "_"))
+            if matched
+            else (label, "national")
+        )
         entry = _reviewed()["labels"].get(name)
         if entry:
             code, mapped_by, reason = entry["country"], "reviewed", entry["reason"]
@@ -105,7 +109,9 @@ def harmonise(labels: Iterable[str]) -> pd.DataFrame:
         else:
             near = difflib.get_close_matches(name, [*_reviewed()["labels"], *_exact_names()], 3)
             hint = f"; near: {', '.join(near)}" if near else ""
-            raise InputError(f"country label {label!r} is not known{hint}; add it to country_labels.yaml with its reason")
+            raise InputError(
+                f"country label {label!r} is not known{hint}; add it to country_labels.yaml with its reason"
+            )
         found = country(code)
         rows.append(
             {
@@ -116,7 +122,9 @@ def harmonise(labels: Iterable[str]) -> pd.DataFrame:
                 "alpha_2": found.alpha_2,
                 "region": found.region,
                 "mapped_by": mapped_by,
-                "reason": reason if sample == "national" else f"{reason}; {matched['sample'].lower()} sample, kept apart",  # type: ignore[index]
+                "reason": reason
+                if sample == "national"
+                else f"{reason}; {matched['sample'].lower()} sample, kept apart",  # type: ignore[index]
             }
         )
     return pd.DataFrame(rows)

@@ -6,7 +6,6 @@ format (one module a source), and country or option meaning (`opinion_assets.que
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -81,7 +80,9 @@ def take_snapshot(entry: Source, content: bytes, *, file_name: str, origin: str,
     for kept in sorted(root.glob(f"*-{sha256[:12]}")):
         snapshot = Snapshot(**json.loads((kept / "metadata.json").read_text(encoding="utf-8")))
         if hashlib.sha256((kept / snapshot.file_name).read_bytes()).hexdigest() != snapshot.sha256:
-            raise InputError("the kept copy no longer has the checksum it was stored with", file=kept / snapshot.file_name)
+            raise InputError(
+                "the kept copy no longer has the checksum it was stored with", file=kept / snapshot.file_name
+            )
         return snapshot
     now = datetime.now(UTC)
     snapshot = Snapshot(
@@ -100,7 +101,7 @@ def take_snapshot(entry: Source, content: bytes, *, file_name: str, origin: str,
     temporary.mkdir(parents=True)
     (temporary / file_name).write_bytes(content)
     (temporary / "metadata.json").write_text(json.dumps(asdict(snapshot), indent=1), encoding="utf-8")
-    os.rename(temporary, root / snapshot.snapshot)
+    temporary.rename(root / snapshot.snapshot)
     return snapshot
 
 

@@ -18,21 +18,35 @@ from opinion_assets.identity import question_id
 from opinion_assets.surveys.base import Source, SurveyData, take_snapshot
 
 HUB_DATA_SET = "Anthropic/llm_global_opinions"
-HUB_REVISION = "5a3b8c7cd3c1a4bb3d3f9f2f7a7e0f0c5f7c7a10"
-TOLERANCE = 0.02
+# Rounding to hundredths moves a sum by up to about 0.02. Pew's rounded shares also leave out answers that the release
+# does not list, or count some twice: sums from 0.61 to 1.20 occur there. Outside these bounds a row is malformed.
+ROUNDING = 0.02
+LOWEST_SUM, HIGHEST_SUM = 0.6, 1.25
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SELECTIONS = re.compile(r"\s*defaultdict\(<class 'list'>, (\{.*\})\)\s*", re.DOTALL)
 
 
-def load(entry: Source, *, data_dir: Path, path: Path | None, group_by: Sequence[str] = ()) -> SurveyData:
-    """Read a csv, csv.gz or parquet file of the release's schema; without a file, the hub's pinned revision.
+def load(
+    entry: Source, *, data_dir: Path, path: Path | None, group_by: Sequence[str] = (), revision: str = ""
+) -> SurveyData:
+    """Read a csv, csv.gz or parquet file of the release's schema; without a file, the hub at ``revision`` (a commit).
 
-    Distributions that sum to 1 within 0.02 (the release rounds to hundredths) are normalised and counted in
-    ``dropped``; one that sums to anything else, or has another length than its options, raises InputError.
+    Distributions are divided by their sum, as the published similarities did, and what was changed is listed in
+    ``dropped``. A sum below 0.6 or above 1.25, or another length than the options', raises InputError.
     """
     if group_by:
         raise InputError(f"GlobalOpinionQA has no respondents to group by {group_by[0]!r}")
     if path is None:
-        content, name, origin = _from_hub(), "hub.parquet", f"hub data set {HUB_DATA_SET} at revision {HUB_REVISION}"
+        if not _COMMIT.fullmatch(revision):
+            raise InputError(
+                f"source {entry.source}: name a file, or the commit of the hub data set {HUB_DATA_SET} to read "
+                "(40 hexadecimal digits); a moving revision is not read"
+            )
+        content, name, origin = (
+            _from_hub(revision),
+            "hub.parquet",
+            f"hub data set {HUB_DATA_SET} at revision {revision}",
+        )
     else:
         content, name, origin = path.read_bytes(), path.name, f"file {path.name}"
     frame = _read(content, name)
@@ -41,11 +55,11 @@ def load(entry: Source, *, data_dir: Path, path: Path | None, group_by: Sequence
     return SurveyData(snapshot, question, response, dropped).counted()
 
 
-def _from_hub() -> bytes:
+def _from_hub(revision: str) -> bytes:
     from datasets import load_dataset
 
     buffer = io.BytesIO()
-    load_dataset(HUB_DATA_SET, split="train", revision=HUB_REVISION).to_pandas().to_parquet(buffer)
+    load_dataset(HUB_DATA_SET, split="train", revision=revision).to_pandas().to_parquet(buffer)
     return buffer.getvalue()
 
 
@@ -55,7 +69,9 @@ def _read(content: bytes, name: str) -> pd.DataFrame:
             frame = pd.read_parquet(io.BytesIO(content))
         else:
             compression: Any = "gzip" if name.endswith(".gz") else None
-            frame = pd.read_csv(io.BytesIO(content), compression=compression, dtype=str, keep_default_na=False, encoding="utf-8")
+            frame = pd.read_csv(
+                io.BytesIO(content), compression=compression, dtype=str, keep_default_na=False, encoding="utf-8"
+            )
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"cannot be read: {str(error).splitlines()[0]}", file=name) from error
     missing = {"question", "selections", "options"} - set(frame.columns)
@@ -78,14 +94,17 @@ def _literal(text: object, kind: type, **where: Any) -> Any:
 
 
 def _parse(source: str, frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    questions, rows, normalised = [], [], 0
+    questions, rows = [], []
+    rounded = 0
+    rescaled: dict[str, list[float]] = {}
     dropped: list[dict[str, Any]] = []
     seen: dict[str, int] = {}
     for number, record in enumerate(frame.to_dict("records"), start=1):
         where: dict[str, Any] = {"file": name, "row": number}
         text = str(record["question"]).strip()
-        if not text:
-            raise InputError("is empty", **where, field="question")
+        if not text:  # one row of the release: it has answers, so it stays; it can be scored but not asked
+            reason = "question without a text: kept for imported answers, never put to a model"
+            dropped.append(_lost(source, str(record.get("release_row") or number), None, "kept_apart", reason, 1))
         where["question"] = text[:60]
         options = record["options"]
         if isinstance(options, str):
@@ -118,13 +137,22 @@ def _parse(source: str, frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, p
             total = share.sum()
             if not (np.isfinite(share).all() and (share >= 0).all()):
                 raise InputError("has a share that is negative or not finite", **place)
-            if abs(total - 1) > TOLERANCE:
+            if not LOWEST_SUM <= total <= HIGHEST_SUM:
                 raise InputError(f"sums to {total:.4g} instead of 1", **place)
-            normalised += abs(total - 1) > 1e-9
-            rows += [(identity, label, index, option, value / total) for index, (option, value) in enumerate(zip(options, share.tolist(), strict=True))]
-    if normalised:
-        reason = f"distributions whose rounded shares sum to 1 only within {TOLERANCE} were divided by their sum"
-        dropped.append(_lost(source, None, None, "normalised", reason, int(normalised)))
+            if abs(total - 1) > ROUNDING + 1e-9:
+                rescaled.setdefault(source_question, []).append(float(total))
+            elif abs(total - 1) > 1e-9:
+                rounded += 1
+            rows += [
+                (identity, label, index, option, value / total)
+                for index, (option, value) in enumerate(zip(options, share.tolist(), strict=True))
+            ]
+    if rounded:
+        reason = f"distributions whose rounded shares sum to 1 only within {ROUNDING} were divided by their sum"
+        dropped.append(_lost(source, None, None, "normalised", reason, rounded))
+    for source_question, totals in rescaled.items():
+        reason = f"distributions that sum to {min(totals):.2f} to {max(totals):.2f} were divided by their sum"
+        dropped.append(_lost(source, source_question, None, "normalised", reason, len(totals)))
     question = pd.DataFrame(questions, columns=["source_question", "question_id", "survey", "text", "options"]).assign(
         source=source, language="en", is_ordinal=None, topic=None, weighting="as_published"
     )
@@ -135,7 +163,9 @@ def _parse(source: str, frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, p
     return question, response, pd.DataFrame(dropped, columns=columns)
 
 
-def _lost(source: str, source_question: str | None, country: str | None, action: str, reason: str, n: int) -> dict[str, Any]:
+def _lost(
+    source: str, source_question: str | None, country: str | None, action: str, reason: str, n: int
+) -> dict[str, Any]:
     return {
         "source": source, "source_question": source_question, "country_label": country, "action": action,
         "reason": reason, "n": n,

@@ -5,7 +5,6 @@ Does not belong here: any format (one module a source).
 
 import importlib
 import json
-import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -29,8 +28,10 @@ def _sources() -> dict[str, Source]:
 SOURCES = _sources()
 
 
-def load_source(source: str, *, data_dir: Path, path: Path | None = None, group_by: Sequence[str] = ()) -> SurveyData:
-    """Take a snapshot of a source and parse it.
+def load_source(
+    source: str, *, data_dir: Path, path: Path | None = None, group_by: Sequence[str] = (), **options: str
+) -> SurveyData:
+    """Take a snapshot of a source and parse it. ``options`` are the source's own, e.g. the hub's ``revision``.
 
     Raises UnknownNameError for a source that is not in the catalogue and InputError, naming file, row and field, for
     malformed content.
@@ -44,7 +45,7 @@ def load_source(source: str, *, data_dir: Path, path: Path | None = None, group_
     if path is None and entry.needs_file:
         raise InputError(f"source {source} needs a file: {entry.how_to_get}")
     module = importlib.import_module(f"opinion_assets.surveys.{entry.module}")
-    data: SurveyData = module.load(entry, data_dir=data_dir, path=path, group_by=group_by)
+    data: SurveyData = module.load(entry, data_dir=data_dir, path=path, group_by=group_by, **options)
     return data
 
 
@@ -79,7 +80,7 @@ def save_parsed(data: SurveyData, *, data_dir: Path) -> None:
     (version / "snapshot.json").write_text(json.dumps(asdict(data.snapshot), indent=1), encoding="utf-8")
     pointer = folder / f".{version.name}"
     pointer.write_text(version.name, encoding="utf-8")
-    os.replace(pointer, folder / "current")
+    pointer.replace(folder / "current")
 
 
 def load_parsed(source: str, *, data_dir: Path) -> SurveyData | None:

@@ -4,6 +4,7 @@ The extracts have no weights, so shares are plainly unweighted, and no codes tha
 missing answer is left out and counted in `survey.dropped`. The questions are described in wvs_embedded.yaml.
 """
 
+import hashlib
 import importlib.metadata
 import json
 from collections.abc import Sequence
@@ -64,8 +65,6 @@ def load(entry: Source, *, data_dir: Path, path: Path | None, group_by: Sequence
 
 
 def _fingerprint(frame: pd.DataFrame) -> str:
-    import hashlib
-
     return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
 
 
@@ -79,10 +78,20 @@ def _question(
     answers = frame[item["variable"]]
     unknown = set(answers.dropna().unique()) - set(codes)
     if unknown:
-        raise InputError(f"code {sorted(map(str, unknown))[0]} is not in the catalogue", file=item["data_set"], field=item["variable"])
+        raise InputError(
+            f"code {sorted(map(str, unknown))[0]} is not in the catalogue",
+            file=item["data_set"],
+            field=item["variable"],
+        )
     wave = frame[item["wave"]].astype(str) if "wave" in item else pd.Series(item["fixed_wave"], index=frame.index)
     kept = pd.DataFrame(
-        {"country_label": frame["country"], "wave": wave, "group_by": "", "group_value": "", "answer": answers.map(codes)}
+        {
+            "country_label": frame["country"],
+            "wave": wave,
+            "group_by": "",
+            "group_value": "",
+            "answer": answers.map(codes),
+        }
     )
     missing = int(kept["answer"].isna().sum())
     parts = [kept.dropna(subset="answer")]
@@ -98,9 +107,18 @@ def _question(
     )
     dropped = []
     if missing:
-        reason = "respondents without a recorded answer (the extract does not tell don't know, refused and not asked apart)"
+        reason = (
+            "respondents without a recorded answer (the extract does not tell don't know, refused and not asked apart)"
+        )
         dropped.append(
-            {"source": source, "source_question": name, "country_label": None, "action": "dropped", "reason": reason, "n": missing}
+            {
+                "source": source,
+                "source_question": name,
+                "country_label": None,
+                "action": "dropped",
+                "reason": reason,
+                "n": missing,
+            }
         )
     question = {
         "source": source,

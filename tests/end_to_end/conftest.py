@@ -54,7 +54,9 @@ class Workplace:
     def files(self) -> dict[str, bytes]:
         """Everything stored, but for Dagster's own event logs."""
         return {
-            str(path.relative_to(self.data)): path.read_bytes() for path in sorted(self.data.rglob("*")) if path.is_file()
+            str(path.relative_to(self.data)): path.read_bytes()
+            for path in sorted(self.data.rglob("*"))
+            if path.is_file()
         }
 
 

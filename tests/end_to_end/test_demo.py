@@ -34,7 +34,8 @@ def test_every_country_has_a_similarity_for_each_condition(demo: Workplace) -> N
 
 def test_the_model_answers_differently_by_question_and_by_condition(demo: Workplace) -> None:
     rows = demo.query(
-        "SELECT condition, question_id, list(round(probability, 6) ORDER BY option_index) FROM response.distribution GROUP BY ALL"
+        "SELECT condition, question_id, list(round(probability, 6) ORDER BY option_index)"
+        " FROM response.distribution GROUP BY ALL"
     )
     by_condition: dict[object, dict[object, tuple[float, ...]]] = {}
     for condition, question, probabilities in rows:
@@ -54,11 +55,11 @@ def test_similarity_follows_from_the_stored_distributions(demo: Workplace) -> No
         "SELECT s.value, list(r.probability ORDER BY r.option_index), list(h.share ORDER BY h.option_index)"
         " FROM similarity.question_country s"
         " JOIN response.distribution r USING (model_version, condition, question_id)"
-        " JOIN question.human_distribution h USING (source, question_id, wave, country_label, group_by, group_value, option_index)"
-        " WHERE s.metric = 'js_similarity' AND s.base = 'e' GROUP BY ALL"
-        .replace("GROUP BY ALL", "GROUP BY s.model_version, s.condition, s.source, s.question_id, s.wave, s.country_label,"
-                 " s.group_by, s.group_value, s.value")
-    )  # fmt: skip
+        " JOIN question.human_distribution h ON (h.source, h.question_id, h.wave, h.country_label, h.option_index)"
+        "  = (s.source, s.question_id, s.wave, s.country_label, r.option_index)"
+        " WHERE s.metric = 'js_similarity' AND s.base = 'e'"
+        " GROUP BY s.model_version, s.condition, s.source, s.question_id, s.wave, s.country_label, s.value"
+    )
     assert len(rows) > 500
     for value, model, people in rows:
         assert value == pytest.approx(1 - jensenshannon(model, people), abs=1e-9)

@@ -1,0 +1,92 @@
+"""Hard budgets: money is reserved before a request is sent, so that no budget is ever passed.
+
+Belongs here: reserving and settling amounts for a run and, across processes, for the project. Does not belong here:
+prices (``models.registry``).
+"""
+
+import fcntl
+import math
+import os
+import struct
+from pathlib import Path
+
+import orjson
+
+_NANO = 1_000_000_000
+_CELL = struct.Struct("<q")
+
+
+class Budget:
+    """Money of one run, and its share of the project's.
+
+    The project's sum lives in ``ledger``, an integer of 10⁻⁹ US dollars changed under a file lock. A process that is
+    killed leaves its reservations in it: the requests were under way and may have been charged. Where the ledger is
+    missing it starts from the costs in the journals beside it. ``None`` is no limit.
+    """
+
+    def __init__(self, ledger: Path, run_usd: float | None, project_usd: float | None) -> None:
+        self.run_usd, self.project_usd = run_usd, project_usd
+        self._run_limit = _nano(run_usd)
+        self._project_limit = _nano(project_usd)
+        self._run = 0
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(ledger, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            if os.fstat(self._fd).st_size < _CELL.size:
+                os.pwrite(self._fd, _CELL.pack(math.ceil(journalled_usd(ledger.parent) * _NANO)), 0)
+        finally:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close the ledger."""
+        os.close(self._fd)
+
+    def reserve(self, usd: float) -> bool:
+        """Set aside the most a request may cost; False where that would pass a budget."""
+        amount = math.ceil(usd * _NANO)
+        if self._run_limit is not None and self._run + amount > self._run_limit:
+            return False
+        if not self._change(amount):
+            return False
+        self._run += amount
+        return True
+
+    def settle(self, reserved_usd: float, cost_usd: float) -> None:
+        """Replace a reservation by what the request cost."""
+        change = math.ceil(cost_usd * _NANO) - math.ceil(reserved_usd * _NANO)
+        self._run += change
+        self._change(change)
+
+    @property
+    def project_spent_usd(self) -> float:
+        """What the project has spent or reserved, US dollars."""
+        return float(_CELL.unpack(os.pread(self._fd, _CELL.size, 0))[0]) / _NANO
+
+    def _change(self, amount: int) -> bool:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        try:
+            total: int = _CELL.unpack(os.pread(self._fd, _CELL.size, 0))[0] + amount
+            if amount > 0 and self._project_limit is not None and total > self._project_limit:
+                return False
+            os.pwrite(self._fd, _CELL.pack(total), 0)
+            return True
+        finally:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+
+def _nano(usd: float | None) -> int | None:
+    return None if usd is None else math.floor(usd * _NANO)
+
+
+def journalled_usd(journal_dir: Path) -> float:
+    """Sum of the costs of all journals below a folder, US dollars."""
+    total = 0.0
+    for path in sorted(journal_dir.glob("*/*/*.jsonl")):
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    total += orjson.loads(line).get("cost_usd", 0.0)
+                except (orjson.JSONDecodeError, AttributeError):
+                    continue  # a torn line: not an answer
+    return total

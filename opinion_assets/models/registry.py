@@ -1,0 +1,224 @@
+"""The registry of model versions: who answers, at which endpoint, by which method, at what price and within what limits.
+
+Belongs here: reading and checking the registry file. Does not belong here: asking a model (``client``, ``embedded``),
+API keys (only the *names* of the environment variables that hold them) and anything about prompts.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from opinion_assets.errors import InputError, UnknownNameError
+
+Provider = Literal["embedded", "openai", "anthropic", "imported"]
+Method = Literal["completion_logprobs", "chat_logprobs", "sampling", "imported"]
+
+#: Environment variable that points to another registry file.
+REGISTRY_VARIABLE = "OPINION_MODEL_REGISTRY"
+_DEFAULT_REGISTRY = Path(__file__).with_name("registry.yaml")
+
+# A model version becomes a Dagster partition key (where "|" separates dimensions), a folder name and a URL component.
+_MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]*@[A-Za-z0-9][A-Za-z0-9._+-]*")
+_MODEL_VERSION_RULE = (
+    "a model version is name@version, e.g. smollm2-135m-instruct-q4_1@0.1.2 or gpt-4o@2024-08-06: letters, digits "
+    "and . _ : / + - only, at most 120 characters; the version keeps dated and undated models apart"
+)
+_METHODS: dict[str, tuple[str, ...]] = {
+    "embedded": ("completion_logprobs", "chat_logprobs", "sampling"),
+    "openai": ("completion_logprobs", "chat_logprobs", "sampling"),
+    "anthropic": ("sampling",),
+    "imported": ("imported",),
+}
+
+
+class ModelVersion(BaseModel):
+    """One dated version of a model and how it is asked.
+
+    Prices are US dollars per million tokens; limits are per minute; times are seconds.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, protected_namespaces=(), hide_input_in_errors=True
+    )
+
+    model_version: str = Field(description="Whole dated id, name@version; the Dagster partition key.")
+    provider: Provider = Field(
+        description="Protocol: embedded, openai (any OpenAI-compatible server), anthropic, imported."
+    )
+    method: Method = Field(description="completion_logprobs, chat_logprobs, sampling or imported.")
+    model: str = Field(default="", description="Model name sent to the endpoint.")
+    endpoint: str | None = Field(default=None, description="Base URL up to and including /v1.")
+    api_key_env: str | None = Field(default=None, description="Environment variable that holds the API key.")
+    prompt_usd_per_million: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    completion_usd_per_million: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    batch_price_factor: float = Field(
+        default=0.5, ge=0, le=1, description="Price of the batch API over the ordinary price."
+    )
+    requests_per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    tokens_per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_concurrency: int = Field(default=16, ge=1, le=1024)
+    timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    top_logprobs: int = Field(default=20, ge=1, le=1000, description="Alternatives asked for at the answer position.")
+    max_tokens: int | None = Field(
+        default=None, ge=1, le=4096, description="Reply length; the method's own default where unset."
+    )
+    temperature: float | None = Field(default=None, ge=0, le=2, description="Sampling temperature; 1 where unset.")
+    prefill: bool = Field(default=False, description="Whether the assistant's turn is opened with the answer prefix.")
+    batch_api: bool = Field(default=False, description="Whether the endpoint offers the provider's batch API.")
+    package: str | None = Field(default=None, description="Python package that carries the weights (embedded).")
+    package_version: str | None = Field(default=None, description="Version of that package; another one is refused.")
+    file: str | None = Field(default=None, description="GGUF file: name inside the package, or a path (embedded).")
+    licence: str = Field(default="", description="Licence of the weights or terms of the service.")
+    description: str = ""
+
+    @field_validator("model_version")
+    @classmethod
+    def _partition_key(cls, value: str) -> str:
+        if len(value) > 120 or not _MODEL_VERSION.fullmatch(value):
+            raise ValueError(_MODEL_VERSION_RULE)
+        return value
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _variable_name(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
+            raise ValueError("must be the NAME of an environment variable (capitals, digits, _), never the key itself")
+        return value
+
+    @field_validator("endpoint")
+    @classmethod
+    def _base_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            url = urlsplit(value)
+            valid = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
+        except ValueError:
+            valid = False
+        if not valid:
+            raise ValueError("must be an http:// or https:// address")
+        if url.username or url.password or url.query or url.fragment:
+            raise ValueError("must carry no user name, password, query or fragment; keys go into environment variables")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.method not in _METHODS[self.provider]:
+            allowed = ", ".join(_METHODS[self.provider])
+            raise ValueError(f"field 'method': provider {self.provider} offers {allowed}, not {self.method}")
+        if self.provider in ("openai", "anthropic"):
+            for name in ("endpoint", "model"):
+                if not getattr(self, name):
+                    raise ValueError(f"field {name!r}: needed for provider {self.provider}")
+        elif self.endpoint is not None:
+            raise ValueError(f"field 'endpoint': provider {self.provider} has none")
+        if self.provider == "embedded" and not self.file:
+            raise ValueError("field 'file': needed for provider embedded")
+        if self.package is not None and self.package_version is None:
+            raise ValueError("field 'package_version': needed where package is given, so that versions never merge")
+        return self
+
+    def cost_usd(self, prompt_tokens: int, completion_tokens: int, *, batch: bool = False) -> float:
+        """Price of one request in US dollars from its token counts."""
+        price = prompt_tokens * self.prompt_usd_per_million + completion_tokens * self.completion_usd_per_million
+        return price * (self.batch_price_factor if batch else 1.0) / 1e6
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no request to this model costs anything."""
+        return self.prompt_usd_per_million == 0 and self.completion_usd_per_million == 0
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys; here that would silently drop a model version."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key_node.value!r} stands twice", key_node.start_mark
+                )
+            if isinstance(key_node.value, str):
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def registry_path(path: Path | str | None = None) -> Path:
+    """The registry file in use: ``path``, else ``$OPINION_MODEL_REGISTRY``, else the packaged one."""
+    return Path(path or os.environ.get(REGISTRY_VARIABLE) or _DEFAULT_REGISTRY)
+
+
+def load_registry(path: Path | str | None = None) -> dict[str, ModelVersion]:
+    """Model versions of the registry file by id, in the file's order.
+
+    The file is YAML: ``models:`` maps each model version to its fields (see :class:`ModelVersion`).
+    Raises :class:`InputError` that names the file, the entry and the field of the first mistake.
+    """
+    file = registry_path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read the model registry: {error.strerror or error}", file=file) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"the model registry is not UTF-8 text: byte {error.start}", file=file) from None
+    try:
+        # A SafeLoader, so nothing in the file is executed.
+        content = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        row = mark.line + 1 if mark is not None else None
+        raise InputError(f"the model registry is not valid YAML: {problem}", file=file, row=row) from None
+    if not isinstance(content, Mapping) or "models" not in content:
+        raise InputError("the model registry must have a mapping 'models:' at its top", file=file, field="models")
+    unknown = sorted(str(key) for key in content if key != "models")
+    if unknown:
+        raise InputError("unknown entry at the top of the model registry", file=file, field=unknown[0])
+    models = content["models"]
+    if not isinstance(models, Mapping) or not models:
+        raise InputError("'models:' must map at least one model version to its fields", file=file, field="models")
+    return {str(key): _model_version(file, key, fields) for key, fields in models.items()}
+
+
+def _model_version(file: Path, key: object, fields: object) -> ModelVersion:
+    entry = f"models.{key}"
+    if not isinstance(key, str):
+        raise InputError(
+            f"a model version must be text (put it in quotes); {_MODEL_VERSION_RULE}", file=file, row=entry
+        )
+    if not isinstance(fields, Mapping):
+        raise InputError("a model version must be a mapping of fields", file=file, row=entry)
+    if "model_version" in fields:
+        raise InputError("is the entry's key and must not be repeated", file=file, row=entry, field="model_version")
+    bad = [name for name in fields if not isinstance(name, str)]
+    if bad:
+        raise InputError("field names must be text", file=file, row=entry, field=bad[0])
+    try:
+        return ModelVersion(**{**fields, "model_version": key})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        problem = str(first["msg"]).removeprefix("Value error, ")
+        named = re.match(r"field '(\w+)': ", problem)
+        field = named.group(1) if named else ".".join(str(part) for part in first["loc"]) or None
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(field), ModelVersion.model_fields, n=1)
+            problem = "unknown field" + (f"; did you mean {near[0]!r}?" if near else "")
+        raise InputError(problem[named.end() :] if named else problem, file=file, row=entry, field=field) from None
+
+
+def get_model(name: str, registry: Mapping[str, ModelVersion]) -> ModelVersion:
+    """The model version of that id; :class:`UnknownNameError` lists near matches, or all of a short registry."""
+    if name in registry:
+        return registry[name]
+    near = difflib.get_close_matches(name, registry, n=3, cutoff=0.5)
+    near += [known for known in registry if known.split("@")[0] == name and known not in near]
+    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(list(registry)[:20])}"
+    raise UnknownNameError(f"unknown model version {name!r}; {hint}")
