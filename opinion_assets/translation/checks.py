@@ -204,7 +204,9 @@ _LANGID_MARGIN = 0.35
 def _language_problems(
     source: Segments, translation: Segments, language: str, roles: Sequence[str], source_language: str
 ) -> set[str]:
-    text = " ".join([translation.text, *(o for o, role in zip(translation.options, roles, strict=True) if role not in ROLES)])
+    text = " ".join(
+        [translation.text, *(o for o, role in zip(translation.options, roles, strict=True) if role not in ROLES)]
+    )
     share = script_share(text, language)
     if share is not None and share < 0.5:
         return {"wrong_script"}
@@ -237,7 +239,21 @@ _NUMBER_WORDS = {
     "ten": 10, "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "fifty": 50, "hundred": 100,
     "thousand": 1000, "first": 1, "second": 2, "third": 3, "once": 1, "twice": 2, "half": 50, "single": 1, "both": 2,
 }  # fmt: skip
-_HAN = {"零": 0, "〇": 0, "一": 1, "二": 2, "两": 2, "兩": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
+_HAN = {
+    "零": 0,
+    "〇": 0,
+    "一": 1,
+    "二": 2,
+    "两": 2,
+    "兩": 2,
+    "三": 3,
+    "四": 4,
+    "五": 5,
+    "六": 6,
+    "七": 7,
+    "八": 8,
+    "九": 9,
+}
 _HAN_UNITS = {"十": 10, "百": 100, "千": 1000, "万": 10000, "萬": 10000}
 _HAN_NUMBER = re.compile(r"[零〇一二两兩三四五六七八九十百千万萬]+")
 
@@ -263,7 +279,9 @@ def same_numbers(source: str, translation: str) -> bool:
     if missing:
         missing -= Counter(_han_value(numeral) for numeral in _HAN_NUMBER.findall(translation))
     if new:
-        new -= Counter({float(_NUMBER_WORDS[w]): 9 for w in re.findall(r"[a-z]+", source.casefold()) if w in _NUMBER_WORDS})
+        new -= Counter(
+            {float(_NUMBER_WORDS[w]): 9 for w in re.findall(r"[a-z]+", source.casefold()) if w in _NUMBER_WORDS}
+        )
     return not missing and not new
 
 
@@ -351,7 +369,10 @@ def _word_lists() -> dict[str, _Polarity]:
     content = yaml.safe_load(POLARITY_FILE.read_text(encoding="utf-8"))
     return {
         tag: _Polarity(
-            *(tuple(re.compile(p, re.IGNORECASE) for p in lists.get(key, [])) for key in ("ignore", "negation", "opposite"))
+            *(
+                tuple(re.compile(p, re.IGNORECASE) for p in lists.get(key, []))
+                for key in ("ignore", "negation", "opposite")
+            )
         )
         for tag, lists in content.items()
     }
@@ -424,7 +445,9 @@ def _swapped(
         other = known.get(normal(text))
         if other is not None and other != index and normal(source.options[index]) != normal(source.options[other]):
             return True
-    decided = [normal(text) == normal(fixed[i] or "") or not _WORD.search(text) for i, text in enumerate(translation.options)]
+    decided = [
+        normal(text) == normal(fixed[i] or "") or not _WORD.search(text) for i, text in enumerate(translation.options)
+    ]
     if not _numbers_in_order(source.options, translation.options):
         return True
     if all(decided):
@@ -436,7 +459,10 @@ def _swapped(
         return False
     scores = np.array(
         [
-            [_CHRF.sentence_score(back.options[j].casefold(), [source.options[i].casefold()]).score for j in open_options]
+            [
+                _CHRF.sentence_score(back.options[j].casefold(), [source.options[i].casefold()]).score
+                for j in open_options
+            ]
             for i in open_options
         ]
     )

@@ -63,7 +63,9 @@ class Termbase:
         """Translation of a single option; None where it is unknown or differs between the scales that hold it."""
         found = self._single(option, language)
         if found is None and (match := _NOTE.match(option)):
-            note = next((texts for key, texts in self.notes.items() if key.casefold() == match["note"].casefold()), None)
+            note = next(
+                (texts for key, texts in self.notes.items() if key.casefold() == match["note"].casefold()), None
+            )
             body = self._single(match["text"], language)
             suffix = _in_language(note, language) if note else None
             found = f"{body} ({suffix})" if body and suffix else None

@@ -88,7 +88,9 @@ class ApertiumTranslator:
         pair = (base_language(source), base_language(target))
         if pair not in APERTIUM_PACKAGES:
             known = ", ".join(sorted(f"{a}-{b}" for a, b in APERTIUM_PACKAGES))
-            raise UnknownNameError(f"apertium has no pair {self.source}-{self.target} that is known here; known: {known}")
+            raise UnknownNameError(
+                f"apertium has no pair {self.source}-{self.target} that is known here; known: {known}"
+            )
         self.package, self.mode = APERTIUM_PACKAGES[pair]
         self._program, self._timeout = program, timeout_s
         self._version: str | None = None
@@ -326,8 +328,12 @@ def translation_prompt(text: str, source: str, target: str, context: Context) ->
     if base_language(target) == "zh":
         language = "Traditional Chinese" if script(target) == "Hant" else "Simplified Chinese"
     origin = english_name(source)
-    parts = [f"Translate the following {'answer option' if context.kind == 'option' else 'question'} of an opinion survey"]
-    parts[0] += f" from {origin} into {language}. Keep its meaning, numbers, names and negations. Reply with the translation only."
+    parts = [
+        f"Translate the following {'answer option' if context.kind == 'option' else 'question'} of an opinion survey"
+    ]
+    parts[0] += (
+        f" from {origin} into {language}. Keep its meaning, numbers, names and negations. Reply with the translation only."
+    )
     fixed = [f"{original} = {translated}" for original, translated in context.options if translated]
     if fixed:
         parts.append("Use these translations of the answer options:\n" + "\n".join(fixed))
