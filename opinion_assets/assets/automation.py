@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from opinion_assets.assets.common import asset_key, by_model_and_condition, conditions, model_versions
+from opinion_assets.assets.common import asset_key, conditions, model_versions
 from opinion_assets.models.registry import load_registry, registry_path
 
 PER_PARTITION = ("response.answer", "response.distribution", "similarity.question_country", "similarity.country")
@@ -19,7 +19,6 @@ def question_assets(source: str) -> dg.AssetSelection:
 partition_job = dg.define_asset_job(
     "model_version_and_condition",
     selection=partition_assets,
-    partitions_def=by_model_and_condition,
     description="Ask one model version under one condition and score its answers.",
 )
 question_job = dg.define_asset_job(

@@ -191,8 +191,10 @@ def partition_of(context: dg.AssetExecutionContext) -> dict[str, str]:
     if not context.has_partition_key:
         return {}
     key = context.partition_key
-    if isinstance(key, dg.MultiPartitionKey):
-        values = key.keys_by_dimension
+    definition = context.assets_def.partitions_def
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        # A run launched with the tag `dagster/partition` alone has the key as plain text.
+        values = definition.get_partition_key_from_str(key).keys_by_dimension
         return {"model_version": values["model_version"], "condition": values["condition"]}
     return {"language": key}
 
@@ -228,7 +230,7 @@ def store_tables(
         stored = store.write(output.table, output.frame, partition)
         key = asset_key(output.table)
         provenance = Provenance(
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             code_version=context.assets_def.code_versions_by_key.get(key) or "",
             package_version=opinion_assets.__version__,
             upstream=json.dumps(versions, sort_keys=True),

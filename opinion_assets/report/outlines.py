@@ -46,7 +46,13 @@ def outlines() -> dict[str, str]:
     def ring(indexes: list[int]) -> str:
         parts = [arcs[index] if index >= 0 else arcs[~index][::-1] for index in indexes]
         points = np.concatenate([parts[0], *[part[1:] for part in parts[1:]]])
-        x, y = project(points[:, 0], points[:, 1])
+        # A ring that crosses the 180th meridian goes on beyond the map's edge, and is drawn again at the other edge.
+        longitude = np.unwrap(points[:, 0], period=360.0)
+        shifts = [0.0] + [360.0] * bool((longitude < -180.01).any()) + [-360.0] * bool((longitude > 180.01).any())
+        return "".join(path(longitude + shift, points[:, 1]) for shift in shifts)
+
+    def path(longitude: np.ndarray, latitude: np.ndarray) -> str:
+        x, y = project(longitude, latitude)
         return "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)) + "Z"
 
     found = {}

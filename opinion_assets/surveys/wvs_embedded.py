@@ -93,8 +93,9 @@ def _question(
             "answer": answers.map(codes),
         }
     )
-    missing = int(kept["answer"].isna().sum())
-    parts = [kept.dropna(subset="answer")]
+    nameless = kept["country_label"].isna()
+    missing = int(kept["answer"][~nameless].isna().sum())
+    parts = [kept[~nameless].dropna(subset="answer")]
     for group, column in _GROUPS.get((item["package"], item["data_set"]), {}).items():
         if group in group_by and column != item["variable"]:
             parts.append(parts[0].assign(group_by=group, group_value=frame.loc[parts[0].index, column].astype(str)))
@@ -106,6 +107,19 @@ def _question(
         source=source, question_id=identity, option=response["option_index"].map(dict(enumerate(options)))
     )
     dropped = []
+    if nameless.any():
+        codes_of = ", ".join(map(str, sorted(frame.loc[nameless, item["country_code"]].unique())))
+        reason = f"respondents whose country has a code ({codes_of}) but no name in the extract"
+        dropped.append(
+            {
+                "source": source,
+                "source_question": name,
+                "country_label": None,
+                "action": "dropped",
+                "reason": reason,
+                "n": int(nameless.sum()),
+            }
+        )
     if missing:
         reason = (
             "respondents without a recorded answer (the extract does not tell don't know, refused and not asked apart)"

@@ -1,0 +1,71 @@
+"""The question dataset from two small sources."""
+
+import pandas as pd
+import pytest
+
+from opinion_assets.errors import InputError
+from opinion_assets.identity import question_id
+from opinion_assets.questions.build import build, option_role
+
+OPTIONS = ["Very good", "Good", "Bad", "DK/Refused"]
+TEXT = "How good is it?"
+IDENTITY = question_id(TEXT, OPTIONS)
+
+
+def survey_question(**changes: object) -> dict[str, object]:
+    return {
+        "source": "s", "source_question": "1", "question_id": IDENTITY, "survey": "WVS", "language": "en", "text": TEXT,
+        "options": OPTIONS, "is_ordinal": True, "topic": None, "weighting": "unweighted", **changes,
+    }  # fmt: skip
+
+
+def survey_response(wave: str, country: str = "Kenya", question: str = IDENTITY) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "source": "s", "question_id": question, "wave": wave, "country_label": country, "group_by": "",
+            "group_value": "", "option_index": range(4), "option": OPTIONS, "share": [0.1, 0.2, 0.3, 0.4], "n": 100,
+            "weighted_n": 100.0, "n_effective": 90.0,
+        }
+    )  # fmt: skip
+
+
+def test_the_newest_wave_is_found_by_number() -> None:
+    responses = pd.concat([survey_response("9"), survey_response("10"), survey_response("9", "Turkey")])
+    human = build(pd.DataFrame([survey_question()]), responses).human_distribution
+    latest = human[human["is_latest_wave"]].drop_duplicates(["country", "wave"])
+    assert sorted(zip(latest["country"], latest["wave"], strict=True)) == [("KEN", "10"), ("TUR", "9")]
+
+
+def test_options_have_roles_and_ordinal_values() -> None:
+    option = build(pd.DataFrame([survey_question()]), survey_response("1")).option
+    assert option["role"].tolist() == ["substantive"] * 3 + ["dont_know_or_refused"]
+    assert option["ordinal_value"].tolist()[:3] == [0.0, 0.5, 1.0]
+    assert option["ordinal_value"].isna().tolist() == [False, False, False, True]
+
+
+def test_a_question_repeated_up_to_spelling_points_to_the_first() -> None:
+    shouted = survey_question(text=TEXT.upper(), source_question="2", question_id=question_id(TEXT.upper(), OPTIONS))
+    question = build(pd.DataFrame([survey_question(), shouted]), survey_response("1")).question
+    assert question["duplicate_of"].fillna("").tolist() == ["", IDENTITY]
+
+
+def test_answers_to_a_question_without_text_are_refused() -> None:
+    with pytest.raises(InputError, match="survey.response, question 'nobody': has answers but no text"):
+        build(pd.DataFrame([survey_question()]), survey_response("1", question="nobody"))
+
+
+@pytest.mark.parametrize(
+    ("option", "role"),
+    [
+        ("Don't know", "dont_know"),
+        ("DK", "dont_know"),
+        ("Don’t know/Refused", "dont_know_or_refused"),
+        ("Refused", "refused"),
+        ("No answer", "refused"),
+        ("Other", "other"),
+        ("Known to everybody", "substantive"),
+        ("No", "substantive"),
+    ],
+)
+def test_roles(option: str, role: str) -> None:
+    assert option_role(option) == role
