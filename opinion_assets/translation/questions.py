@@ -8,7 +8,7 @@ A person's translation wins over the termbase, the termbase over a machine; don'
 """
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -73,6 +73,11 @@ class Draft:
     translated_at: datetime
 
 
+def records(frame: pd.DataFrame) -> Iterator[Any]:
+    """Rows as named tuples; typed loosely, since a frame does not know its columns."""
+    return iter(frame.itertuples(index=False))
+
+
 def source_questions(question: pd.DataFrame, option: pd.DataFrame) -> list[SourceQuestion]:
     """Questions of ``question.question`` and ``question.option``, one per question_id, in the frame's order.
 
@@ -80,7 +85,7 @@ def source_questions(question: pd.DataFrame, option: pd.DataFrame) -> list[Sourc
     """
     by_id = {qid: rows.sort_values("option_index") for qid, rows in option.groupby("question_id", sort=False)}
     found: dict[str, SourceQuestion] = {}
-    for row in question.itertuples(index=False):
+    for row in records(question):
         if row.question_id in found:
             continue  # the same question in another source
         options = by_id.get(row.question_id)
@@ -100,7 +105,7 @@ def translate_questions(
     imported: pd.DataFrame | None = None,
     *,
     previous: pd.DataFrame | None = None,
-    embedder: Embedder | None | object = _DEFAULT,
+    embedder: Embedder | object | None = _DEFAULT,
     termbase: Termbase | None = None,
     threshold: float = DEFAULT_THRESHOLD,
     now: datetime | None = None,
@@ -155,7 +160,7 @@ def _by_person(imported: pd.DataFrame | None, language: str, sources: Mapping[st
     if imported is None or imported.empty:
         return {}
     found: dict[str, Draft] = {}
-    for row in imported.itertuples(index=False):
+    for row in records(imported):
         if language_tag(row.language) != language or row.question_id not in sources:
             continue
         if row.status not in ("human", "reviewed"):
@@ -286,7 +291,7 @@ def assess(
     language: str,
     back_translator: Translator | None,
     *,
-    embedder: Embedder | None | object = _DEFAULT,
+    embedder: Embedder | object | None = _DEFAULT,
     termbase: Termbase | None = None,
     threshold: float = DEFAULT_THRESHOLD,
 ) -> pd.DataFrame:
@@ -433,11 +438,11 @@ def _keep_times(rows: pd.DataFrame, previous: pd.DataFrame | None) -> pd.DataFra
     keys = ["language", "question_id", "translator", "translator_version", "status"]
     earlier = {
         (*(getattr(row, key) for key in keys), row.text, tuple(row.options)): row.translated_at
-        for row in previous.itertuples(index=False)
+        for row in records(previous)
     }
     times = [
         earlier.get((*(getattr(row, key) for key in keys), row.text, tuple(row.options)), row.translated_at)
-        for row in rows.itertuples(index=False)
+        for row in records(rows)
     ]
     return rows.assign(translated_at=times)
 
@@ -455,7 +460,7 @@ def drafts_of(translation: pd.DataFrame) -> list[Draft]:
             row.status,
             pd.Timestamp(row.translated_at).to_pydatetime(),
         )
-        for row in translation.itertuples(index=False)
+        for row in records(translation)
     ]
 
 
@@ -476,7 +481,7 @@ def localised(
             f"translations in {translation['language'].nunique()} languages; filter to one", field="language"
         )
     usable = translation[translation["is_usable"].astype(bool)]
-    texts = {row.question_id: row for row in usable.itertuples(index=False)}
+    texts = {row.question_id: row for row in records(usable)}
     questions = question[question["question_id"].isin(texts.keys())].copy()
     questions["text"] = [texts[qid].text for qid in questions["question_id"]]
     questions["language"] = [texts[qid].language for qid in questions["question_id"]]

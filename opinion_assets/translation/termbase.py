@@ -18,6 +18,8 @@ from opinion_assets.translation.languages import best_match, language_tag
 
 TERMBASE_FILE = Path(__file__).with_name("termbase.yaml")
 ROLES = ("dont_know", "refused", "dont_know_or_refused")
+#: A number in front of an option's wording, as scales name their ends: "1 - Never justifiable".
+_NUMBERED = re.compile(r"^(?P<number>\d+\s*[-–.:)]\s*)(?P<text>\D.*)$")
 _NOTE = re.compile(r"^(?P<text>.*\S)\s*[(\[](?P<note>[^()\[\]]+)[)\]]\s*$")
 
 
@@ -62,6 +64,9 @@ class Termbase:
     def phrase(self, option: str, language: str) -> str | None:
         """Translation of a single option; None where it is unknown or differs between the scales that hold it."""
         found = self._single(option, language)
+        if found is None and (match := _NUMBERED.match(option)):
+            text = self._single(match["text"], language)
+            return match["number"] + text if text else None
         if found is None and (match := _NOTE.match(option)):
             note = next(
                 (texts for key, texts in self.notes.items() if key.casefold() == match["note"].casefold()), None

@@ -332,7 +332,8 @@ def translation_prompt(text: str, source: str, target: str, context: Context) ->
         f"Translate the following {'answer option' if context.kind == 'option' else 'question'} of an opinion survey"
     ]
     parts[0] += (
-        f" from {origin} into {language}. Keep its meaning, numbers, names and negations. Reply with the translation only."
+        f" from {origin} into {language}. Keep its meaning, numbers, names and negations. "
+        "Reply with the translation only."
     )
     fixed = [f"{original} = {translated}" for original, translated in context.options if translated]
     if fixed:
