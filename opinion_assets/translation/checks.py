@@ -114,7 +114,8 @@ def check(
         problems.add("length_implausible")
     if any(_repetitive(segment) for segment in translation.all):
         problems.add("repetitive")
-    polarity, polarity_checked = _polarity(source, translation, back, roles, source_language, language)
+    fixed = _fixed(source.options, roles, language, termbase)
+    polarity, polarity_checked = _polarity(source, translation, back, roles, source_language, language, fixed)
     problems |= polarity
     if not polarity_checked:
         unchecked.add("negation_lost")
@@ -385,6 +386,7 @@ def _polarity(
     roles: Sequence[str],
     source_language: str,
     language: str,
+    fixed: Sequence[str | None],
 ) -> tuple[set[str], bool]:
     """Problems, and whether the check could be made.
 
@@ -401,8 +403,8 @@ def _polarity(
     backs = back.all if back is not None else [None] * len(source.all)
     for index, (original, text, returned) in enumerate(zip(source.all, translation.all, backs, strict=True)):
         is_option = index > 0
-        if is_option and roles[index - 1] in ROLES:
-            continue  # fixed phrases
+        if is_option and (roles[index - 1] in ROLES or normal(text) == normal(fixed[index - 1] or "")):
+            continue  # fixed phrases were chosen with their polarity
         wanted = own.count(original)
         found = other.count(text) if other is not None else None
         returned_count = own.count(returned) if returned is not None else None
@@ -457,19 +459,22 @@ def _swapped(
     open_options = [i for i in range(len(source.options)) if not decided[i]]
     if len(open_options) < 2:
         return False
-    scores = np.array(
-        [
-            [
-                _CHRF.sentence_score(back.options[j].casefold(), [source.options[i].casefold()]).score
-                for j in open_options
-            ]
-            for i in open_options
-        ]
-    )
+    # Words that all options share say nothing about their order ("It is good that …", "It is bad that …").
+    originals = _distinctive([source.options[i] for i in open_options])
+    returned = _distinctive([back.options[i] for i in open_options])
+    scores = np.array([[_CHRF.sentence_score(text, [original]).score for text in returned] for original in originals])
     rows, columns = linear_sum_assignment(scores, maximize=True)
     moved = int((rows != columns).sum())
     gain = float(scores[rows, columns].sum() - np.trace(scores))
     return moved > 0 and gain > _SWAP_GAIN * moved
+
+
+def _distinctive(options: Sequence[str]) -> list[str]:
+    words = [[word.casefold() for word in re.findall(r"\w+", option)] for option in options]
+    common = set.intersection(*(set(found) for found in words))
+    kept = [" ".join(word for word in found if word not in common) for found in words]
+    # An option that consists of shared words only ("Important", "Not important") is told by being the short one.
+    return [text or "=" for text in kept]
 
 
 def _fixed(options: Sequence[str], roles: Sequence[str], language: str, termbase: Termbase) -> list[str | None]:

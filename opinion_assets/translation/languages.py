@@ -143,7 +143,7 @@ def speakers(language: str) -> pd.DataFrame:
         for key, info in get_territory_language_info(alpha_2).items():
             if key.split("_")[0] != wanted or _maximised(key).split("_")[1] != wanted_script:
                 continue
-            share = float(info["population_percent"]) / 100
+            share = float(info["population_percent"] or 0.0) / 100
             rows.append((country.alpha_3, min(share, 1.0), info["official_status"]))
     table = pd.DataFrame(rows, columns=["country", "share", "official_status"])
     table = table.sort_values(["country", "share"], ascending=[True, False]).drop_duplicates("country")

@@ -84,10 +84,7 @@ def score(
     measured = fidelity(chrf_score, embedding_similarity)
     base = 1.0 if by_person else UNMEASURED_FIDELITY if measured is None else measured
     quality = base * 0.5 ** len([name for name in problems if name != "low_quality"])
-    if by_person:
-        usable = not STRUCTURAL & set(problems)
-    else:
-        usable = not problems and quality >= threshold
+    usable = not STRUCTURAL & set(problems) if by_person else not problems and quality >= threshold
     return Scores(chrf_score, embedding_similarity, quality, usable)
 
 

@@ -58,7 +58,8 @@ def write_review(
                     [
                         row.language, row.question_id, part, part_text(item, part), segments[index], "",  "",
                         row.status if head else "", f"{row.quality:.3f}" if head else "",
-                        " ".join(row.problems) if head else "", backs[index] if index < len(backs) else "", row.row_hash,
+                        " ".join(row.problems) if head else "",
+                        backs[index] if index < len(backs) else "", row.row_hash,
                     ]
                 )  # fmt: skip
     return len(rows)
