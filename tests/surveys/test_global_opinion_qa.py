@@ -76,7 +76,7 @@ def test_malformed_rows_are_named(tmp_path: Path, change: dict[str, str], messag
 
 
 def test_a_repeated_question_names_both_rows(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="row 2, .*repeats row 1"):
+    with pytest.raises(InputError, match=r"row 2, .*repeats row 1"):
         load_source("global_opinion_qa", data_dir=tmp_path, path=write(tmp_path, GOOD, GOOD))
 
 
