@@ -22,6 +22,7 @@ HUB_DATA_SET = "Anthropic/llm_global_opinions"
 # does not list, or count some twice: sums from 0.61 to 1.20 occur there. Outside these bounds a row is malformed.
 ROUNDING = 0.02
 LOWEST_SUM, HIGHEST_SUM = 0.6, 1.25
+COLUMNS = frozenset({"question", "selections", "options"})
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SELECTIONS = re.compile(r"\s*defaultdict\(<class 'list'>, (\{.*\})\)\s*", re.DOTALL)
 

@@ -283,12 +283,12 @@ def tabulate(
         codes |= {code: options.index(text) for code, text in layout.kept_codes.items()}
         answer = column.map(codes)
         for value in column[answer.isna()].dropna().unique():
-            reason = layout.dropped_codes.get(value)
-            if reason is None:
+            why = layout.dropped_codes.get(value)
+            if why is None:
                 row = int(column.index[column == value][0]) + 1
                 shown = value.item() if isinstance(value, np.generic) else value
                 raise InputError(f"code {shown!r} has no text", file=name, row=row, field=item.variable)
-            dropped.append({"source_question": item.variable, "reason": f"respondents: {reason} (code {value:g})",
+            dropped.append({"source_question": item.variable, "reason": f"respondents: {why} (code {value:g})",
                             "n": int((column == value).sum())})  # fmt: skip
         if column.isna().any():
             dropped.append({"source_question": item.variable, "reason": "respondents without a recorded answer",
@@ -307,7 +307,7 @@ def tabulate(
             lost = int(part["group_value"].isna().sum())
             if lost:
                 dropped.append({"source_question": item.variable,
-                                "reason": f"respondents without {group}: shares by {group} only", "n": lost})  # fmt: skip
+                                "reason": f"respondents without {group}", "n": lost})  # fmt: skip
             parts.append(part.dropna(subset=["group_value"]))
         every = pd.concat(parts, ignore_index=True).astype({"answer": "int64"})
         share = shares(every, by=["country_label", "wave", "group_by", "group_value"], answer="answer",

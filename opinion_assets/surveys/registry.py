@@ -50,8 +50,13 @@ def load_source(
 
 
 def source_of_path(path: Path) -> str:
-    """The source whose format a file has, by its name and its columns. Raises InputError where none fits."""
+    """The source whose format a file has: by the columns or the suffix that its module declares.
+
+    A module may state COLUMNS (columns that only its files have) and SUFFIXES. Respondent files of several programmes
+    look alike and are never guessed: name their source. Raises InputError where nothing fits.
+    """
     name = path.name.lower()
+    columns: set[str] = set()
     try:
         if name.endswith((".csv", ".csv.gz")):
             columns = set(pd.read_csv(path, nrows=0).columns)
@@ -59,14 +64,18 @@ def source_of_path(path: Path) -> str:
             import pyarrow.parquet as pq
 
             columns = set(pq.read_schema(path).names)
-        else:
-            columns = set()
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"cannot be read: {str(error).splitlines()[0]}", file=path) from error
-    if {"question", "selections", "options"} <= columns:
-        return "global_opinion_qa"
+    for source, entry in SOURCES.items():
+        module = importlib.import_module(f"opinion_assets.surveys.{entry.module}")
+        needed = getattr(module, "COLUMNS", None)
+        if (needed and needed <= columns) or name.endswith(tuple(getattr(module, "SUFFIXES", ()))):
+            return source
+    named = ", ".join(source for source, entry in SOURCES.items() if entry.needs_file)
     raise InputError(
-        "is no survey source that is known: GlobalOpinionQA has the columns question, selections, options", file=path
+        "is no survey source that can be told by its columns: GlobalOpinionQA has the columns question, selections, "
+        f"options; for respondent files name the source ({named}) as well",
+        file=path,
     )
 
 
