@@ -14,13 +14,15 @@ from opinion_assets.questions.countries import harmonise
 
 FAMILY = "global_opinion"
 _ROLES = [
+    # "Neither agree nor disagree" is a position on the scale; "Missing; …" is what the release calls no valid answer.
+    ("substantive", re.compile(r"neither .* n?or .*|neither|other internet sources|don.?t know anyone.*", re.I)),
     (
         "dont_know_or_refused",
         re.compile(r"(dk|don.?t know|do not know)\s*[/&,]?\s*(or )?\s*(refused|no answer|na)\b.*", re.I),
     ),
     ("dont_know", re.compile(r"(dk|don.?t know|do not know|can.?t choose|not sure|no opinion)\b.*", re.I)),
     ("refused", re.compile(r"(refused|no answer|refuse to answer)\b.*", re.I)),
-    ("other", re.compile(r"(other|something else|none of (these|the above)|neither|depends)\b.*", re.I)),
+    ("other", re.compile(r"(other|something else|none of (these|the above)|neither|depends|missing;).*", re.I)),
 ]
 
 
@@ -37,8 +39,8 @@ class QuestionDataset:
 def option_role(option: str) -> str:
     """Role of an option by its wording.
 
-    >>> [option_role(text) for text in ("DK/Refused", "Don't know", "No answer", "Very good")]
-    ['dont_know_or_refused', 'dont_know', 'refused', 'substantive']
+    >>> [option_role(text) for text in ("DK/Refused", "Don't know", "No answer", "Very good", "Missing; Unknown")]
+    ['dont_know_or_refused', 'dont_know', 'refused', 'substantive', 'other']
     """
     text = option.strip().strip("()[]").replace("’", "'")
     return next((role for role, pattern in _ROLES if pattern.fullmatch(text)), "substantive")

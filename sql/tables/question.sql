@@ -92,3 +92,25 @@ COMMENT ON COLUMN question.country.alpha_2 IS 'ISO 3166-1 alpha-2 code; NULL for
 COMMENT ON COLUMN question.country.region IS 'World region (United Nations M49 sub-region).';
 COMMENT ON COLUMN question.country.mapped_by IS 'pycountry (exact name) or reviewed (country_labels.yaml).';
 COMMENT ON COLUMN question.country.reason IS 'Why this label stands for this country; for exact names, exact name.';
+
+CREATE TABLE IF NOT EXISTS question.human_similarity (
+    source        VARCHAR NOT NULL,
+    country_a     VARCHAR NOT NULL,
+    sample_type_a VARCHAR NOT NULL,
+    country_b     VARCHAR NOT NULL,
+    sample_type_b VARCHAR NOT NULL,
+    metric        VARCHAR NOT NULL,
+    base          VARCHAR NOT NULL,
+    mean          DOUBLE NOT NULL,
+    n_questions   BIGINT NOT NULL
+);
+COMMENT ON TABLE question.human_similarity IS 'How alike the answers of two countries are, over the questions both were asked; one row a pair, a before b.';
+COMMENT ON COLUMN question.human_similarity.source IS 'Survey source.';
+COMMENT ON COLUMN question.human_similarity.country_a IS 'ISO 3166 code of the first country.';
+COMMENT ON COLUMN question.human_similarity.sample_type_a IS 'Sample type of the first country.';
+COMMENT ON COLUMN question.human_similarity.country_b IS 'ISO 3166 code of the second country.';
+COMMENT ON COLUMN question.human_similarity.sample_type_b IS 'Sample type of the second country.';
+COMMENT ON COLUMN question.human_similarity.metric IS 'Name of the metric: js_similarity = 1 - Jensen-Shannon distance.';
+COMMENT ON COLUMN question.human_similarity.base IS 'Base of the logarithm.';
+COMMENT ON COLUMN question.human_similarity.mean IS 'Mean of the metric over the common questions.';
+COMMENT ON COLUMN question.human_similarity.n_questions IS 'Questions that both countries were asked.';

@@ -50,7 +50,7 @@ def test_a_question_repeated_up_to_spelling_points_to_the_first() -> None:
 
 
 def test_answers_to_a_question_without_text_are_refused() -> None:
-    with pytest.raises(InputError, match="survey.response, question 'nobody': has answers but no text"):
+    with pytest.raises(InputError, match=r"survey\.response, question 'nobody': has answers but no text"):
         build(pd.DataFrame([survey_question()]), survey_response("1", question="nobody"))
 
 
