@@ -5,9 +5,12 @@ Does not belong here: reading sources (`opinion_assets.surveys`) and country kno
 
 import re
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from opinion_assets.errors import InputError
 from opinion_assets.questions.countries import harmonise
@@ -46,6 +49,22 @@ def option_role(option: str) -> str:
     return next((role for role, pattern in _ROLES if pattern.fullmatch(text)), "substantive")
 
 
+@cache
+def _scales() -> frozenset[str]:
+    return frozenset(yaml.safe_load(Path(__file__).with_name("scales.yaml").read_text(encoding="utf-8")))
+
+
+def _with_scales(survey_question: pd.DataFrame) -> pd.DataFrame:
+    """Fill is_ordinal where the source does not say: true if the substantive options are a scale of scales.yaml."""
+    known = survey_question["options"].map(
+        lambda options: (
+            " | ".join(text for text in options if option_role(text) == "substantive").casefold() in _scales()
+        )
+    )
+    said = survey_question["is_ordinal"].astype(object)
+    return survey_question.assign(is_ordinal=said.where(said.notna(), known.astype(object)))
+
+
 def build(survey_question: pd.DataFrame, survey_response: pd.DataFrame) -> QuestionDataset:
     """The question dataset of all ingested sources.
 
@@ -55,6 +74,7 @@ def build(survey_question: pd.DataFrame, survey_response: pd.DataFrame) -> Quest
     if strangers:
         raise InputError("has answers but no text", file="survey.response", question=sorted(strangers)[0])
     country = harmonise(survey_response["country_label"])
+    survey_question = _with_scales(survey_question)
     option = _options(survey_question)
     return QuestionDataset(_questions(survey_question), option, _human(survey_response, country), country)
 

@@ -69,3 +69,13 @@ def test_answers_to_a_question_without_text_are_refused() -> None:
 )
 def test_roles(option: str, role: str) -> None:
     assert option_role(option) == role
+
+
+def test_a_reviewed_scale_is_ordered_where_the_source_does_not_say() -> None:
+    question = survey_question() | {
+        "options": ["A lot", "A little", "Nothing at all", "DK/Refused"],
+        "is_ordinal": None,
+    }
+    option = build(pd.DataFrame([question]), survey_response("1", question=question["question_id"])).option
+    assert option["ordinal_value"].tolist()[:3] == [0.0, 0.5, 1.0]
+    assert option["ordinal_value"].isna().tolist() == [False, False, False, True]
