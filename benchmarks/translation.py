@@ -36,7 +36,10 @@ from opinion_assets.translation.translators import ApertiumTranslator
 
 def sabotages(draft: Draft, item: SourceQuestion, other: Draft | None, rng: random.Random) -> dict[str, Draft]:
     """The row spoilt in every way that applies to it. ``other``: the same question in another language."""
-    spoilt = {"untranslated": replace(draft, text=item.text, options=item.options)}
+    spoilt = {
+        "untranslated": replace(draft, text=item.text, options=item.options),
+        "untranslated question": replace(draft, text=item.text),
+    }
     substantive = [i for i, role in enumerate(item.roles) if role not in ROLES]
     if len(substantive) >= 2:
         a, b = rng.sample(substantive, 2)
@@ -46,6 +49,7 @@ def sabotages(draft: Draft, item: SourceQuestion, other: Draft | None, rng: rand
     gone = rng.randrange(len(draft.options))
     spoilt["missing option"] = replace(draft, options=draft.options[:gone] + draft.options[gone + 1 :])
     if other is not None:
+        spoilt["wrong language question"] = replace(draft, text=other.text)
         spoilt["wrong language"] = replace(draft, text=other.text, options=other.options)
     found = numbers(draft.text)
     if found:
@@ -83,7 +87,10 @@ def questions(n: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     for data in datasets:
         built = build(data.question, data.response)
         question = built.question.drop_duplicates("question_id")
-        question = question.sample(min(n, len(question)), random_state=seed)
+        chosen = question.sample(min(n, len(question)), random_state=seed)
+        with_number = question[question["text"].str.contains(r"\d")]  # rare, and one kind of sabotage needs them
+        extra = with_number.sample(min(n // 4, len(with_number)), random_state=seed)
+        question = pd.concat([chosen, extra]).drop_duplicates("question_id")
         parts.append((question, built.option[built.option["question_id"].isin(question["question_id"])]))
     return pd.concat([q for q, _ in parts]), pd.concat([o for _, o in parts])
 
@@ -126,14 +133,14 @@ def main() -> None:
         by_chrf = int((rows["chrf"] <= cut).sum())  # a missing option has no chrF: the alternative cannot see it
         caught_all, chrf_all, n_all = caught_all + caught, chrf_all + by_chrf, n_all + len(rows)
         print(
-            f"  {kind:17} {caught:4d} of {len(rows):4d} caught ({caught / len(rows):6.1%}); chrF alone {by_chrf / len(rows):6.1%}"
+            f"  {kind:23} {caught:4d} of {len(rows):4d} caught ({caught / len(rows):6.1%}); chrF alone {by_chrf / len(rows):6.1%}"
         )
         for row in rows[rows["is_usable"]].head(arguments.show).itertuples():
             print(
                 "     missed:", by_id[row.question_id].text, by_id[row.question_id].options, "->", row.text, row.options
             )
     print(
-        f"  {'all':17} {caught_all:4d} of {n_all:4d} caught ({caught_all / n_all:6.1%}); chrF alone {chrf_all / n_all:6.1%}"
+        f"  {'all':23} {caught_all:4d} of {n_all:4d} caught ({caught_all / n_all:6.1%}); chrF alone {chrf_all / n_all:6.1%}"
     )
     for row in sound[alarms].head(arguments.show).itertuples():
         print(

@@ -149,13 +149,15 @@ def _untranslated(source: Segments, translation: Segments, source_language: str,
     numbers, may be up to 45 % of the question: related languages share some. An option of two and more words that is
     the same letter by letter counts as untranslated unless a country is meant.
     """
-    if normal(source.text) == normal(translation.text):
+    if [word.casefold() for word in _WORD.findall(source.text)] == [
+        word.casefold() for word in _WORD.findall(translation.text)
+    ]:
         return True
     originals = {word.casefold() for word in _WORD.findall(source.text)}
     words = [word for word in _WORD.findall(translation.text) if len(word) >= 4]
     words = [word for index, word in enumerate(words) if word[0].islower() or index == 0]
     kept = sum(word.casefold() in originals for word in words)
-    if len(words) >= 4 and kept / len(words) > 0.45:
+    if len(words) >= 3 and kept / len(words) > 0.45:
         return True
     same = 0
     lettered = 0
@@ -200,23 +202,27 @@ def script_share(text: str, language: str) -> float | None:
 
 #: Differences of the log-probability per letter below this leave the language open (measured on short survey texts).
 _LANGID_MARGIN = 0.35
+#: Shorter texts are not identified.
+_LANGID_LETTERS = 24
 
 
 def _language_problems(
     source: Segments, translation: Segments, language: str, roles: Sequence[str], source_language: str
 ) -> set[str]:
-    text = " ".join(
-        [translation.text, *(o for o, role in zip(translation.options, roles, strict=True) if role not in ROLES)]
-    )
-    share = script_share(text, language)
-    if share is not None and share < 0.5:
-        return {"wrong_script"}
-    # Names and left-over source words stand in both texts and say nothing about the language.
+    # Question and options apart: options from the termbase are right and would cover up a wrong question.
+    options = [o for o, role in zip(translation.options, roles, strict=True) if role not in ROLES]
     originals = set(_WORD.findall(source.text)) | {word for option in source.options for word in _WORD.findall(option)}
-    own = " ".join(word for word in _WORD.findall(text) if word not in originals).lower()
-    if len(own) < 12:
-        return set()
-    return {"wrong_language"} if _other_language(own, language) else set()
+    found = set()
+    for text in (translation.text, " ".join(options)):
+        share = script_share(text, language)
+        if share is not None and share < 0.5 and text is translation.text:
+            found.add("wrong_script")
+            continue
+        # Names and left-over source words stand in both texts and say nothing about the language.
+        own = " ".join(word for word in _WORD.findall(text) if word not in originals).lower()
+        if len(own) >= _LANGID_LETTERS and _other_language(own, language):
+            found.add("wrong_language")
+    return found
 
 
 def _other_language(text: str, language: str) -> str | None:

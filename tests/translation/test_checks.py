@@ -100,13 +100,20 @@ def test_an_added_negation_of_an_option_is_named() -> None:
 
 def test_what_cannot_be_checked_is_said() -> None:
     """Swahili: no word list, no termbase, no back-translation."""
-    translated = Segments("Mwaka 2010, je, watu wengi nchini Ujerumani hawakuiamini serikali?", ("a", "b", "c", "d", "e"))
+    translated = Segments(
+        "Mwaka 2010, je, watu wengi nchini Ujerumani hawakuiamini serikali?", ("a", "b", "c", "d", "e")
+    )
     assert check(SOURCE, translated, "sw", roles=ROLES).unchecked == ("negation_lost", "options_swapped")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("1,234.5 and 12 %", {1234.5: 1, 12.0: 1}), ("1.234,5", {1234.5: 1}), ("٢٠١٠", {2010.0: 1}), ("2 000 000", {2e6: 1})],
+    [
+        ("1,234.5 and 12 %", {1234.5: 1, 12.0: 1}),
+        ("1.234,5", {1234.5: 1}),
+        ("٢٠١٠", {2010.0: 1}),
+        ("2 000 000", {2e6: 1}),
+    ],
 )
 def test_numbers_are_read_in_any_notation(text: str, expected: dict[float, int]) -> None:
     assert dict(numbers(text)) == expected
