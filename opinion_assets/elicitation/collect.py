@@ -323,6 +323,7 @@ class _Planner:
             )
         except InputError as error:
             raise InputError(error.problem, question=question.question_id) from None
+        messages: tuple[dict[str, str], ...]
         if self.model.method == "completion_logprobs":
             text, prompt, messages = rendered.completion, rendered.completion, ()
         else:
@@ -528,7 +529,7 @@ class _Collection:
             reraise=True,
         )
         try:
-            reply = await retrying(attempt)
+            reply: Reply = await retrying(attempt)
         except RequestFailed as error:
             if error.fatal:
                 raise _Stop(
@@ -706,7 +707,7 @@ class _Attempt:
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds before the next attempt: exponential with full jitter from 0.25 s to 30 s, never less than Retry-After."""
+    """Seconds before the next attempt: exponential with full jitter, 0.25 s to 30 s, never less than Retry-After."""
     error = state.outcome.exception() if state.outcome is not None else None
     asked = error.retry_after if isinstance(error, RequestFailed) else None
     return max(asked or 0.0, tenacity.wait_random_exponential(multiplier=0.25, max=30)(state))

@@ -106,8 +106,8 @@ def distributions(answers: pd.DataFrame, options: pd.DataFrame) -> pd.DataFrame:
     cell_size = n_options[cell_group]
     cell_start = np.cumsum(cell_size) - cell_size
     answers_in_cell = np.bincount(cell, minlength=len(cell_group))
-    by_cell = np.bincount(cell_start[cell[answer_of]] + option_of, weights=flat, minlength=int(cell_size.sum()))
-    by_cell = by_cell / np.repeat(answers_in_cell, cell_size)
+    summed = np.bincount(cell_start[cell[answer_of]] + option_of, weights=flat, minlength=int(cell_size.sum()))
+    by_cell = summed / np.repeat(answers_in_cell, cell_size)
     option_in_cell = np.arange(len(by_cell)) - np.repeat(cell_start, cell_size)
 
     start = np.cumsum(n_options) - n_options

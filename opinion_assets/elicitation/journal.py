@@ -93,7 +93,7 @@ class Journal:
         _open_here.discard(self.folder)
 
     def answered(self, request_hash: str) -> int | None:
-        """Answer index of a paid answer in the journal (-1: log-probabilities or an invalid answer); None without one."""
+        """Answer index of a paid answer (-1: log-probabilities or an invalid answer); None where there is none."""
         return self._known.get(bytes.fromhex(request_hash[:32]))
 
     def variant(self, question_id: str) -> str | None:
@@ -115,7 +115,7 @@ class Journal:
         fcntl.lockf(self._claims, fcntl.LOCK_UN, 1, _offset(request_hash))
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write a record. When this returns the record survives the end of the process; :meth:`sync` is for power cuts."""
+        """Write a record. When this returns it survives the end of the process; :meth:`sync` is for power cuts."""
         while self._fd is None:
             self._fd = self._new_segment()
         line = memoryview(orjson.dumps(record) + b"\n")
@@ -236,11 +236,9 @@ def compact(folder: Path) -> int:
             return 0
         # First pass: which (segment, offset) holds the record to keep; prompts stay on disk.
         keep: dict[bytes, tuple[int, bool]] = {}
-        number = 0
-        for _, key, paid, _ in _numbered(idle):
+        for number, (_, key, paid, _) in enumerate(_numbered(idle)):
             if key not in keep or not keep[key][1]:
                 keep[key] = (number, paid)
-            number += 1
         kept = {position for position, _ in keep.values()}
         # Sorts where the newest of the merged segments stood.
         name = f"{idle[-1][0].name.split('-')[0]}-merged-{uuid.uuid4().hex[:8]}"

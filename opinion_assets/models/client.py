@@ -38,7 +38,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back. ``top_logprobs``: per position the chosen token and its (token, natural log probability) pairs."""
+    """What came back. ``top_logprobs``: per position the chosen token and (token, natural log probability) pairs."""
 
     text: str
     top_logprobs: Sequence[tuple[str, Sequence[tuple[str, float]]]]

@@ -1,4 +1,4 @@
-"""The registry of model versions: who answers, at which endpoint, by which method, at what price and within what limits.
+"""The registry of model versions: who answers, where, by which method, at what price and within what limits.
 
 Belongs here: reading and checking the registry file. Does not belong here: asking a model (``client``, ``embedded``),
 API keys (only the *names* of the environment variables that hold them) and anything about prompts.

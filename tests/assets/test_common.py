@@ -64,7 +64,9 @@ def test_metadata_and_lineage_of_what_was_stored(tmp_path: Path) -> None:
 def test_the_sensor_registers_model_versions_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = tmp_path / "registry.yaml"
     registry.write_text(
-        "models:\n  one@1:\n    provider: imported\n    method: imported\n  two@2:\n    provider: imported\n    method: imported\n"
+        "models:\n"
+        "  one@1:\n    provider: imported\n    method: imported\n"
+        "  two@2:\n    provider: imported\n    method: imported\n"
     )
     monkeypatch.setenv("OPINION_MODEL_REGISTRY", str(registry))
     with dg.DagsterInstance.ephemeral() as instance:

@@ -14,8 +14,8 @@ def question_country(
     values = np.random.default_rng(seed).normal(0.6 + shift, 0.1, n)
     return pd.DataFrame(
         {
-            "model_version": model, "condition": "default", "source": "s", "question_id": [f"q{i:03}" for i in range(n)],
-            "wave": "", "is_latest_wave": True, "country_label": country, "country": country, "sample_type": "national",
+            "model_version": model, "condition": "default", "source": "s",
+            "question_id": [f"q{i:03}" for i in range(n)], "wave": "", "is_latest_wave": True, "country_label": country, "country": country, "sample_type": "national",
             "group_by": "", "group_value": "", "metric": "js_similarity", "base": "e", "value": values,
         }
     )  # fmt: skip
