@@ -133,14 +133,16 @@ def main() -> None:
         by_chrf = int((rows["chrf"] <= cut).sum())  # a missing option has no chrF: the alternative cannot see it
         caught_all, chrf_all, n_all = caught_all + caught, chrf_all + by_chrf, n_all + len(rows)
         print(
-            f"  {kind:23} {caught:4d} of {len(rows):4d} caught ({caught / len(rows):6.1%}); chrF alone {by_chrf / len(rows):6.1%}"
+            f"  {kind:23} {caught:4d} of {len(rows):4d} caught ({caught / len(rows):6.1%}); "
+            f"chrF alone {by_chrf / len(rows):6.1%}"
         )
         for row in rows[rows["is_usable"]].head(arguments.show).itertuples():
             print(
                 "     missed:", by_id[row.question_id].text, by_id[row.question_id].options, "->", row.text, row.options
             )
     print(
-        f"  {'all':23} {caught_all:4d} of {n_all:4d} caught ({caught_all / n_all:6.1%}); chrF alone {chrf_all / n_all:6.1%}"
+        f"  {'all':23} {caught_all:4d} of {n_all:4d} caught ({caught_all / n_all:6.1%}); "
+        f"chrF alone {chrf_all / n_all:6.1%}"
     )
     for row in sound[alarms].head(arguments.show).itertuples():
         print(

@@ -19,13 +19,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import yaml
 from filelock import FileLock
 
 from opinion_assets.errors import InputError, UnknownNameError
 from opinion_assets.identity import sha256_json
 from opinion_assets.models.client import Client, Reply, Request, RequestFailed, open_client
 from opinion_assets.models.registry import ModelVersion
-from opinion_assets.translation.languages import base_language, english_name, language_tag, script
+from opinion_assets.translation.languages import base_language, best_match, english_name, language_tag, script
 
 
 @dataclass(frozen=True)
@@ -354,3 +355,43 @@ def clean_reply(text: str) -> str:
     if closing and len(text) > 1 and text.endswith(closing) and text[1:-1].count(closing) == 0:
         text = text[1:-1].strip()
     return text
+
+
+# --- drafted translations of the embedded questions ------------------------------------------------------------------
+
+CATALOGUE_FILE = Path(__file__).with_name("catalogue.yaml")
+
+
+class CatalogueTranslator:
+    """Drafted translations of the embedded survey questions, from ``catalogue.yaml``; offline, needs nothing.
+
+    Translates those questions only: :meth:`covers` says which; any other text raises :class:`UnknownNameError`.
+    """
+
+    def __init__(self, file: Path = CATALOGUE_FILE) -> None:
+        content = file.read_bytes()
+        self._texts = {" ".join(entry["en"].split()): entry for entry in yaml.safe_load(content)}
+        self._version = hashlib.sha256(content).hexdigest()[:12]
+
+    name = "catalogue"
+
+    @property
+    def version(self) -> str:
+        """12 hex digits of the SHA-256 of the file."""
+        return self._version
+
+    def covers(self, text: str, target: str) -> bool:
+        """Whether the catalogue has that English text in the language."""
+        return best_match(target, self._texts.get(" ".join(text.split()), ())) is not None
+
+    def translate(
+        self, texts: Sequence[str], source: str, target: str, *, contexts: Sequence[Context] | None = None
+    ) -> list[str]:
+        translated = []
+        for text in texts:
+            entry = self._texts.get(" ".join(text.split()), {})
+            match = best_match(target, entry)
+            if match is None or base_language(source) != "en":
+                raise UnknownNameError(f"the catalogue has no translation into {target} of {text[:60]!r}")
+            translated.append(str(entry[match]))
+        return translated

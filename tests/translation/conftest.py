@@ -10,8 +10,7 @@ from opinion_assets.identity import question_id
 
 QUESTIONS = [
     (
-        "Do you think that what the government is doing for people in poverty in this country is about the right amount, "
-        "too much, or too little?",
+        "Is what the government does for people in poverty about the right amount, too much, or too little?",
         ["Too little", "About the right amount", "Too much"],
         ["substantive"] * 3,
     ),
