@@ -15,7 +15,8 @@ def question_country(
     return pd.DataFrame(
         {
             "model_version": model, "condition": "default", "source": "s",
-            "question_id": [f"q{i:03}" for i in range(n)], "wave": "", "is_latest_wave": True, "country_label": country, "country": country, "sample_type": "national",
+            "question_id": [f"q{i:03}" for i in range(n)],
+            "wave": "", "is_latest_wave": True, "country_label": country, "country": country, "sample_type": "national",
             "group_by": "", "group_value": "", "metric": "js_similarity", "base": "e", "value": values,
         }
     )  # fmt: skip
