@@ -112,7 +112,7 @@ def check(
         problems.add("names_lost")
     if any(_implausible_length(a, b, language) for a, b in pairs):
         problems.add("length_implausible")
-    if any(_repetitive(segment) for segment in translation.all):
+    if any(_repetitive(b) and not _repetitive(a) for a, b in pairs):
         problems.add("repetitive")
     fixed = _fixed(source.options, roles, language, termbase)
     polarity, polarity_checked = _polarity(source, translation, back, roles, source_language, language, fixed)
