@@ -43,7 +43,11 @@ DEMO_CONDITIONS = ["default", "cross_national:TUR", "cross_national:USA"]
 
 SourceOption = Annotated[
     str,
-    typer.Option("--source", "-s", help="Survey source: a name of the catalogue (wvs_embedded) or the path of a file."),
+    typer.Option(
+        "--source",
+        "-s",
+        help="Survey source: a name of the catalogue (wvs_embedded), the path of a file, or name=path.",
+    ),
 ]
 
 
@@ -75,6 +79,38 @@ def run(
 def demo() -> None:
     """Run everything offline on the embedded survey data and the embedded model."""
     run_pipeline(DEMO_SOURCE, [DEMO_MODEL], DEMO_CONDITIONS)
+
+
+@app.command("import-answers")
+def import_answers(
+    file: Annotated[Path, typer.Argument(help="csv, csv.gz or parquet with question or question_id, options, probs.")],
+    model_version: Annotated[str, typer.Option("--model-version", help="Name to give it, e.g. llama-2-7b-chat@2023.")],
+) -> None:
+    """Take option probabilities that somebody else collected as a model version, and score them."""
+    from opinion_assets.elicitation.importing import import_answers as read_answers
+    from opinion_assets.elicitation.importing import imported_model, keep_import
+    from opinion_assets.models.registry import load_registry
+    from opinion_assets.warehouse import Store
+
+    model = load_registry().get(model_version) or imported_model(model_version)
+    store = Store(data_dir())
+    question = store.read("question.question")
+    if question.empty:
+        raise OpinionAssetsError(
+            "there are no questions stored to match the answers with; ingest a survey source first"
+        )
+    frame = read_answers(file, model, question, store.read("question.option"))
+    if frame.empty:
+        raise OpinionAssetsError(f"{file}: none of its questions is among the {len(question):,} stored")
+    keep_import(store.folder, model_version, file)
+    out.print(f"{len(frame):,} questions matched, {len(frame.attrs['unmatched']):,} rows of unknown questions left out")
+    with _instance() as instance:
+        instance.add_dynamic_partitions("model_version", [model_version])
+        instance.add_dynamic_partitions("condition", ["default"])
+        partition = {"model_version": model_version, "condition": "default"}
+        _execute(instance, "model_version_and_condition", model_version, partition=partition)
+        _execute(instance, "summary", "Comparison and report")
+    _print_paths()
 
 
 @app.command()
@@ -195,9 +231,14 @@ def run_pipeline(
             raise UnknownNameError(
                 f"condition {item.key}: {item.argument!r} is not a country code; codes are ISO 3166-1 alpha-3, e.g. TUR"
             )
-    path = Path(source)
+    name, named, rest = source.partition("=")
+    path = Path(rest if named and name in SOURCES else source)
     if source in SOURCES:
         source_id, source_path = source, ""
+    elif named and name in SOURCES:
+        if not path.is_file():
+            raise UnknownNameError(f"survey source {name}: there is no file {str(path)!r}")
+        source_id, source_path = name, str(path.absolute())
     elif path.is_file():
         source_id, source_path = source_of_path(path), str(path.absolute())
     else:

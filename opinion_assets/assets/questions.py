@@ -19,11 +19,13 @@ from opinion_assets.assets.common import (
     same_columns,
     store_tables,
     sums_to_one,
+    table_asset,
     table_spec,
     unique_rows,
     within_unit_interval,
 )
 from opinion_assets.questions.build import build
+from opinion_assets.questions.human_similarity import human_similarity
 
 DISTRIBUTION = ["source", "question_id", "wave", "country_label", "group_by", "group_value"]
 CODE = ("questions", "sql/tables/question.sql", "identity.py")
@@ -107,4 +109,33 @@ def question_tables(context: dg.AssetExecutionContext, store: StoreResource) -> 
             ),
         ],
         upstream=["survey.question", "survey.response"],
+    )
+
+
+PAIR = ["source", "country_a", "sample_type_a", "country_b", "sample_type_b", "metric", "base"]
+SIMILARITY_CHECKS = (unique_rows(PAIR), within_unit_interval("mean"))
+
+
+@dg.asset(
+    **table_asset(
+        "question.human_similarity",
+        code=("questions/human_similarity.py", "sql/tables/question.sql"),
+        checks=SIMILARITY_CHECKS,
+        lineage={
+            "mean": [("question.human_distribution", "share")],
+            "n_questions": [("question.human_distribution", "question_id")],
+        },
+    ),
+    deps=[asset_key("question.human_distribution")],
+    pool=WAREHOUSE_POOL,
+)
+def human_similarity_matrix(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[Any]:
+    """How alike each two countries' answers are: what a model's similarity to a country can be compared with."""
+    target = store.store()
+    frame = human_similarity(target.read("question.human_distribution"))
+    yield from store_tables(
+        context,
+        target,
+        [Output("question.human_similarity", frame, SIMILARITY_CHECKS)],
+        upstream=["question.human_distribution"],
     )

@@ -4,6 +4,7 @@ Partitions: model_version × condition. Asking, journalling and the arithmetic s
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -29,8 +30,10 @@ from opinion_assets.assets.common import (
 from opinion_assets.elicitation.collect import ElicitationSettings, answers, collect
 from opinion_assets.elicitation.conditions import Condition
 from opinion_assets.elicitation.distributions import distributions
+from opinion_assets.elicitation.importing import current_import, import_answers, imported_model
 from opinion_assets.models.registry import get_model, load_registry
 from opinion_assets.questions.countries import country_name
+from opinion_assets.warehouse import Store
 
 PARTITION = ["model_version", "condition"]
 
@@ -88,8 +91,12 @@ def answer(context: dg.AssetExecutionContext, config: AskConfig, store: StoreRes
     """Ask what is not in the journal yet, then store all of the partition's answers."""
     target = store.store()
     partition = partition_of(context)
-    model = get_model(partition["model_version"], load_registry())
     condition = Condition.parse(partition["condition"])
+    imported = current_import(target.folder, partition["model_version"])
+    if imported is not None:
+        yield from _imported(context, target, imported, partition)
+        return
+    model = get_model(partition["model_version"], load_registry())
     settings = ElicitationSettings(orders=config.orders)
     question, option = target.read("question.question"), target.read("question.option")
     chosen = choose_questions(question, config.sources, config.limit)
@@ -118,6 +125,34 @@ def answer(context: dg.AssetExecutionContext, config: AskConfig, store: StoreRes
                 report.metadata() | {"questions": int(frame["question_id"].nunique())},
             )
         ],
+        partition=partition,
+        upstream=["question.question", "question.option"],
+    )
+
+
+def _imported(
+    context: dg.AssetExecutionContext, target: Store, file: Path, partition: dict[str, str]
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    """Option probabilities that somebody else collected, as brought in by ``opinion-assets import-answers``."""
+    if partition["condition"] != "default":
+        raise dg.Failure(
+            f"{partition['model_version']} was imported from {file.name}; it has the condition default only"
+        )
+    frame = import_answers(
+        file,
+        imported_model(partition["model_version"]),
+        target.read("question.question"),
+        target.read("question.option"),
+    )
+    metadata = {
+        "imported_from": file.name,
+        "questions": len(frame),
+        "rows_of_unknown_questions": len(frame.attrs["unmatched"]),
+    }
+    yield from store_tables(
+        context,
+        target,
+        [Output("response.answer", frame, ANSWER_CHECKS, metadata)],
         partition=partition,
         upstream=["question.question", "question.option"],
     )

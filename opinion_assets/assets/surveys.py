@@ -44,6 +44,11 @@ class SourceConfig(dg.Config):
     revision: str = Field(
         default="", description="Commit of the hub data set to read, for sources that are on the hub."
     )
+    catalogue: str = Field(
+        default="",
+        description="YAML file that describes the questions of a microdata file. Empty: <file>.questions.yaml "
+        "beside it, or the labels in the file.",
+    )
     group_by: list[str] = Field(
         default_factory=list,
         description="Also compute shares within groups of these demographic variables, for microdata that has them.",
@@ -81,7 +86,9 @@ def source_asset(source: str, entry: Any) -> dg.AssetsDefinition:
     )
     def ingest(context: dg.AssetExecutionContext, config: SourceConfig, store: StoreResource) -> Iterator[Any]:
         folder = store.store().folder
-        options = {"revision": config.revision} if config.revision else {}
+        options: dict[str, Any] = {"revision": config.revision} if config.revision else {}
+        if config.catalogue:
+            options["catalogue"] = Path(config.catalogue)
         path = Path(config.path) if config.path else None
         data = load_source(source, data_dir=folder, path=path, group_by=config.group_by, **options)
         yield from run_checks(context, key, data.response, RESPONSE_CHECKS)

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -29,7 +30,7 @@ SOURCES = _sources()
 
 
 def load_source(
-    source: str, *, data_dir: Path, path: Path | None = None, group_by: Sequence[str] = (), **options: str
+    source: str, *, data_dir: Path, path: Path | None = None, group_by: Sequence[str] = (), **options: Any
 ) -> SurveyData:
     """Take a snapshot of a source and parse it. ``options`` are the source's own, e.g. the hub's ``revision``.
 

@@ -26,3 +26,29 @@ def test_a_hundred_questions_of_the_published_file(
     [(countries, low, high)] = place.query(scored)
     assert countries > 60
     assert 0.167 < low < high < 1
+
+
+@pytest.mark.parametrize("model", ["llama-2-7b-chat", "zephyr-7b-beta"])
+def test_published_probabilities_are_imported(
+    model: str, new_workplace: Callable[[str], Workplace], shared_data: Path, tmp_path: Path
+) -> None:
+    place = new_workplace("imported")
+    nothing = place.cli("import-answers", str(shared_data / "published" / f"{model}.csv.gz"), "--model-version", "m@1")
+    assert nothing.returncode == 2
+    assert "no questions stored" in nothing.stderr
+    from opinion_assets.questions.build import build
+    from opinion_assets.surveys.registry import load_source
+    from opinion_assets.warehouse import Store
+
+    data = load_source("global_opinion_qa", data_dir=tmp_path, path=shared_data / "global_opinions.csv.gz")
+    dataset = build(data.question, data.response)
+    for table in ("question", "option", "human_distribution", "country"):
+        Store(place.data).write(f"question.{table}", getattr(dataset, table))
+    version = f"{model}@imported"
+    result = place.cli("import-answers", str(shared_data / "published" / f"{model}.csv.gz"), "--model-version", version)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "2,555 questions matched, 1 rows of unknown questions left out" in result.stdout
+    assert place.query("SELECT count(DISTINCT question_id) FROM response.distribution") == [(2555,)]
+    assert place.query(
+        "SELECT count(*) FROM similarity.question_country WHERE metric = 'js_similarity' AND base = 'e'"
+    ) == [(45884,)]
