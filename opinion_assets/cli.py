@@ -60,7 +60,11 @@ def run(
     source: SourceOption = DEMO_SOURCE,
     condition: Annotated[
         list[str] | None,
-        typer.Option("--condition", "-c", help="default or cross_national:<country, e.g. TUR>; repeatable."),
+        typer.Option(
+            "--condition",
+            "-c",
+            help="default, cross_national:<country, e.g. TUR> or linguistic:<language, e.g. tr>; repeatable.",
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Ask at most so many questions of the source; 0 asks all.")] = 0,
     orders: Annotated[
@@ -111,6 +115,79 @@ def import_answers(
         _execute(instance, "model_version_and_condition", model_version, partition=partition)
         _execute(instance, "summary", "Comparison and report")
     _print_paths()
+
+
+@app.command()
+def translate(
+    language: Annotated[str, typer.Option("--language", "-l", help="BCP 47 tag, e.g. tr, ru, zh, es.")],
+    translator: Annotated[
+        str, typer.Option(help="catalogue, apertium, or a model version of the registry.")
+    ] = "catalogue",
+) -> None:
+    """Translate the stored questions into a language, for the condition linguistic:<language>."""
+    _translate(language, translator)
+
+
+@app.command("review-export")
+def review_export(
+    file: Annotated[Path, typer.Argument(help="CSV file to write.")],
+    language: Annotated[str, typer.Option("--language", "-l", help="BCP 47 tag.")],
+    all_rows: Annotated[
+        bool, typer.Option("--all", help="Every translation, not only those that need a person.")
+    ] = False,
+) -> None:
+    """Write translations for a person to accept or edit."""
+    from opinion_assets.translation.review import write_review
+    from opinion_assets.warehouse import Store
+
+    store = Store(data_dir())
+    translation = store.read("translation.question", language=language)
+    n = write_review(
+        file, translation, store.read("question.question"), store.read("question.option"), all_rows=all_rows
+    )
+    out.print(f"{n} of {len(translation)} translations written to {file}")
+
+
+@app.command("review-import")
+def review_import(
+    file: Annotated[Path, typer.Argument(help="CSV written by review-export and edited, or human translations.")],
+    language: Annotated[str, typer.Option("--language", "-l", help="BCP 47 tag.")],
+    translator: Annotated[str, typer.Option(help="Translator of the rows that no person translated.")] = "catalogue",
+    human: Annotated[bool, typer.Option("--human", help="The file holds human translations (csv or xliff).")] = False,
+) -> None:
+    """Take reviewed or human translations; only their rows change."""
+    from opinion_assets.assets.translations import keep_reviewed
+    from opinion_assets.translation.imported import read_translations
+    from opinion_assets.translation.review import as_imported, read_review
+    from opinion_assets.warehouse import Store
+
+    store = Store(data_dir())
+    question, option = store.read("question.question"), store.read("question.option")
+    if human:
+        rows = read_translations(file, question, option)
+        rows = rows[rows["language"] == language]
+    else:
+        rows = as_imported(read_review(file, store.read("translation.question", language=language), question, option))
+    out.print(f"{keep_reviewed(store.folder, language, rows)} translations by people")
+    _translate(language, translator)
+
+
+def _translate(language: str, translator: str) -> None:
+    from opinion_assets.models.registry import get_model, load_registry
+    from opinion_assets.translation.languages import language_tag
+
+    language = language_tag(language)
+    if translator not in ("catalogue", "apertium"):
+        get_model(translator, load_registry())
+    with _instance() as instance:
+        instance.add_dynamic_partitions("language", [language])
+        _execute(
+            instance,
+            "translations",
+            f"Translations into {language}",
+            partition=language,
+            run_config={"ops": {"translation": {"config": {"translator": translator}}}},
+        )
 
 
 @app.command()
@@ -222,6 +299,7 @@ def run_pipeline(
     from opinion_assets.models.registry import get_model, load_registry
     from opinion_assets.questions.countries import known_countries
     from opinion_assets.surveys.registry import SOURCES, source_of_path
+    from opinion_assets.warehouse import Store
 
     registry = load_registry()
     versions = [get_model(name, registry).model_version for name in models]
@@ -230,6 +308,11 @@ def run_pipeline(
         if item.kind == "cross_national" and item.argument not in known_countries():
             raise UnknownNameError(
                 f"condition {item.key}: {item.argument!r} is not a country code; codes are ISO 3166-1 alpha-3, e.g. TUR"
+            )
+        if item.kind == "linguistic" and not Store(data_dir()).exists("translation.question", language=item.argument):
+            raise UnknownNameError(
+                f"condition {item.key}: no translations are stored; "
+                f"run opinion-assets translate -l {item.argument} first"
             )
     name, named, rest = source.partition("=")
     path = Path(rest if named and name in SOURCES else source)
@@ -274,7 +357,7 @@ def _execute(
     title: str,
     *,
     selection: str | None = None,
-    partition: dict[str, str] | None = None,
+    partition: dict[str, str] | str | None = None,
     run_config: dict[str, object] | None = None,
 ) -> None:
     """One Dagster run in this process. A failure ends the program with one line that names the cause."""
@@ -295,7 +378,7 @@ def _execute(
         result = definition.execute_in_process(
             instance=instance,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}} | (run_config or {}),
-            partition_key=dg.MultiPartitionKey(partition) if partition else None,
+            partition_key=dg.MultiPartitionKey(partition) if isinstance(partition, dict) else partition,
             raise_on_error=False,
         )
     if not result.success:
@@ -303,6 +386,8 @@ def _execute(
     detail = ""
     for event in result.get_asset_materialization_events():
         counts = {name: value.value for name, value in event.materialization.metadata.items()}
+        if "translated" in counts:
+            detail = f": {counts['translated']} of {counts['questions']} translated, {counts['usable']} usable"
         if "n_asked" in counts:
             detail = f": asked the model {counts['n_asked']} times, {counts['n_from_journal']} answers from the journal"
     out.print(f"✓ {title}{detail}")

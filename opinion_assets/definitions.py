@@ -2,12 +2,12 @@
 
 import dagster as dg
 
-from opinion_assets.assets import automation, questions, reports, responses, similarity, surveys
+from opinion_assets.assets import automation, questions, reports, responses, similarity, surveys, translations
 from opinion_assets.assets.common import StoreResource
 
 defs = dg.Definitions(
     assets=[
-        *dg.load_assets_from_modules([surveys, questions, responses, similarity, reports]),
+        *dg.load_assets_from_modules([surveys, questions, translations, responses, similarity, reports]),
     ],
     jobs=automation.jobs,
     sensors=automation.sensors,

@@ -29,7 +29,12 @@ question_job = dg.define_asset_job(
 summary_job = dg.define_asset_job(
     "summary", selection=summary_assets, description="Compare model versions and conditions, and build the report."
 )
-jobs = [question_job, partition_job, summary_job]
+translation_job = dg.define_asset_job(
+    "translations",
+    selection=dg.AssetSelection.groups("translation"),
+    description="Translate the question dataset into one language.",
+)
+jobs = [question_job, translation_job, partition_job, summary_job]
 
 
 @dg.sensor(

@@ -4,6 +4,7 @@ Partitions: model_version × condition. Asking, journalling and the arithmetic s
 """
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,11 @@ from opinion_assets.elicitation.collect import ElicitationSettings, answers, col
 from opinion_assets.elicitation.conditions import Condition
 from opinion_assets.elicitation.distributions import distributions
 from opinion_assets.elicitation.importing import current_import, import_answers, imported_model
+from opinion_assets.elicitation.prompts import ENGLISH, Instructions
 from opinion_assets.models.registry import get_model, load_registry
 from opinion_assets.questions.countries import country_name
+from opinion_assets.translation.phrases import instructions as phrases
+from opinion_assets.translation.questions import localised
 from opinion_assets.warehouse import Store
 
 PARTITION = ["model_version", "condition"]
@@ -85,7 +89,11 @@ ANSWER_CHECKS = (not_empty(), unique_rows(["request_hash"]))
         kinds=("llm", "duckdb", "parquet"),
     ),
     partitions_def=by_model_and_condition,
-    deps=[asset_key("question.question"), asset_key("question.option")],
+    deps=[
+        asset_key("question.question"),
+        asset_key("question.option"),
+        dg.AssetDep(asset_key("translation.question"), partition_mapping=dg.AllPartitionMapping()),
+    ],
 )
 def answer(context: dg.AssetExecutionContext, config: AskConfig, store: StoreResource) -> Iterator[Any]:
     """Ask what is not in the journal yet, then store all of the partition's answers."""
@@ -99,6 +107,11 @@ def answer(context: dg.AssetExecutionContext, config: AskConfig, store: StoreRes
     model = get_model(partition["model_version"], load_registry())
     settings = ElicitationSettings(orders=config.orders)
     question, option = target.read("question.question"), target.read("question.option")
+    instructions = ENGLISH
+    if condition.kind == "linguistic":
+        question, option = _in_language(target, condition.argument, question, option)
+        spoken = phrases(condition.argument)
+        instructions = Instructions(**{field.name: getattr(spoken, field.name) for field in fields(Instructions)})
     chosen = choose_questions(question, config.sources, config.limit)
     journal = target.folder / "journal"
     report = collect(
@@ -108,6 +121,7 @@ def answer(context: dg.AssetExecutionContext, config: AskConfig, store: StoreRes
         condition,
         settings,
         country_name=country_name(condition.argument) if condition.kind == "cross_national" else None,
+        instructions=instructions,
         journal_dir=journal,
         budget_usd=config.budget_usd or None,
         progress=lambda line: context.log.info(line),
@@ -128,6 +142,16 @@ def answer(context: dg.AssetExecutionContext, config: AskConfig, store: StoreRes
         partition=partition,
         upstream=["question.question", "question.option"],
     )
+
+
+def _in_language(
+    target: Store, language: str, question: pd.DataFrame, option: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The questions that have a usable translation, with translated texts and options."""
+    translation = target.read("translation.question", language=language)
+    if translation.empty:
+        raise dg.Failure(f"there are no translations into {language}; materialise translation/question for it first")
+    return localised(question, option, translation)
 
 
 def _imported(

@@ -1,5 +1,6 @@
 """The whole thread on real survey data and a real model, through a real Dagster instance."""
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -128,3 +129,46 @@ def test_rebuilding_the_warehouse_gives_the_same_numbers(demo: Workplace, tmp_pa
     place.warehouse.unlink()
     assert place.cli("rebuild").returncode == 0
     assert place.query(question) == before
+
+
+def test_translated_questions_are_asked_in_their_language_and_only_changed_ones_again(
+    demo: Workplace, tmp_path: Path
+) -> None:
+    place = copy_of(demo, tmp_path)
+    ask = ("run", "--model", "smollm2-135m-instruct-q4_1@0.1.2", "--condition", "linguistic:es")
+    assert "no translations are stored" in place.cli(*ask).stderr
+    translated = place.cli("translate", "--language", "es")
+    assert translated.returncode == 0, translated.stdout + translated.stderr
+    assert "4 of 4 translated, 4 usable" in translated.stdout
+    assert "asked the model 4 times" in place.cli(*ask).stdout
+    [(prompt,)] = place.query(
+        "SELECT prompt FROM response.answer JOIN question.question USING (question_id)"
+        " WHERE condition = 'linguistic:es' AND source_question = 'WVS.religion'"
+    )
+    assert "religi" in str(prompt)
+    assert "Do you belong" not in str(prompt)
+    counted = "SELECT count(*) FROM similarity.country WHERE condition = 'linguistic:es' AND base = 'e'"
+    assert place.query(counted)[0][0] > 80  # type: ignore[operator]
+    assert "asked the model 0 times" in place.cli(*ask).stdout
+
+    review = place.folder / "review.csv"
+    assert place.cli("review-export", str(review), "--language", "es", "--all").returncode == 0
+    [(spanish,)] = place.query(
+        "SELECT t.text FROM translation.question t JOIN question.question USING (question_id)"
+        " WHERE source_question = 'WVS.religion'"
+    )
+    with review.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    [line] = [row for row in rows if spanish in row.values()]
+    line |= {name: f"Dígame: {spanish}" for name, value in line.items() if value == spanish}
+    line["reviewer"] = "A. Person"
+    with review.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    before = dict(place.query("SELECT question_id, row_hash FROM translation.question"))
+    imported = place.cli("review-import", str(review), "--language", "es")
+    assert imported.returncode == 0, imported.stdout + imported.stderr
+    after = dict(place.query("SELECT question_id, row_hash FROM translation.question"))
+    assert sum(before[name] != after[name] for name in before) == 1
+    assert "asked the model 1 times, 3 answers from the journal" in place.cli(*ask).stdout
