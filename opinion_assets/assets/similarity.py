@@ -98,6 +98,7 @@ class BootstrapConfig(dg.Config):
     n_resamples: int = Field(default=1000, ge=100, description="Bootstrap resamples.")
     seed: int = Field(default=20230628, description="Seed; the same seed and answers give the same table.")
     confidence: float = Field(default=0.95, gt=0, lt=1, description="Nominal coverage of the intervals.")
+    intervals: list[str] = Field(default=["percentile"], description="Kinds of interval: percentile, bca.")
 
 
 def interval_misses_mean(frame: pd.DataFrame) -> pd.DataFrame:
@@ -138,6 +139,7 @@ def country(context: dg.AssetExecutionContext, config: BootstrapConfig, store: S
         n_resamples=config.n_resamples,
         seed=config.seed,
         confidence=config.confidence,
+        intervals=config.intervals,
     )
     default = frame[(frame["metric"] == "js_similarity") & (frame["base"] == "e") & (frame["group_by"] == "")]
     ranked = default.drop_duplicates(COUNTRY).sort_values("mean", ascending=False)

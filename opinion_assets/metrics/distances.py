@@ -49,3 +49,59 @@ def total_variation(p: Floats, q: Floats) -> Floats:
     """Total variation distance Σ|p − q| / 2, 0 to 1: the share of people who would have to change their answer."""
     p, q = check_distributions(p), check_distributions(q)
     return np.abs(p - q).sum(axis=1) / 2
+
+
+def wasserstein(p: Floats, q: Floats, values: Floats) -> Floats:
+    """Wasserstein-1 (earth mover's) distance on an ordinal scale: Σ |F_p − F_q| · step, in units of the scale.
+
+    ``values``, of the same shape, holds each option's place on the scale (``question.option.ordinal_value``, 0 to 1)
+    and NaN for options without one (don't know, refused, padding). Both distributions are taken over the options that
+    have a place, so the distance lies between 0 and 1. NaN where fewer than two options have a place, or where one of
+    the two has no probability on them. Vallender 1974.
+    """
+    p, q = check_distributions(p), check_distributions(q)
+    if not p.shape == q.shape == values.shape:
+        raise ValueError(f"{p.shape}, {q.shape} and {values.shape} differ")
+    placed = ~np.isnan(values)
+    order = np.argsort(np.where(placed, values, np.inf), axis=1, kind="stable")
+    scale = np.take_along_axis(np.where(placed, values, np.nan), order, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cumulated = [
+            np.cumsum(np.take_along_axis(np.where(placed, x, 0.0), order, axis=1), axis=1)
+            / np.where(placed, x, 0.0).sum(axis=1, keepdims=True)
+            for x in (p, q)
+        ]
+        steps = np.nan_to_num(np.diff(scale, axis=1))
+        distance = (np.abs(cumulated[0] - cumulated[1])[:, :-1] * steps).sum(axis=1)
+    return np.where(placed.sum(axis=1) > 1, distance, np.nan)
+
+
+def kendall_tau(p: Floats, q: Floats, n_options: NDArray[np.int64]) -> Floats:
+    """Kendall's τ-b between the two orders of the options by popularity, −1 to 1; NaN where one ranks nothing.
+
+    ``n_options``, shape (n_pairs,), tells options from padding: two options that nobody chose are a tie, a padding zero
+    is no option. Kendall 1945.
+    """
+    p, q = check_distributions(p), check_distributions(q)
+    size = p.shape[1]
+    first, second = np.triu_indices(size, k=1)
+    real = second[None, :] < n_options[:, None]
+    a = np.sign(p[:, first] - p[:, second]) * real
+    b = np.sign(q[:, first] - q[:, second]) * real
+    with np.errstate(invalid="ignore", divide="ignore"):
+        tau: Floats = (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    return tau
+
+
+def entropy(p: Floats) -> Floats:
+    """Shannon entropy −Σ p ln p in nats, 0 to ln(number of options). Shannon 1948."""
+    p = check_distributions(p)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -np.where(p > 0, p * np.log(p), 0.0).sum(axis=1)
+
+
+def modal_agreement(p: Floats, q: Floats) -> Floats:
+    """1 where both have the same most frequent option, else 0; with ties, the chance that two modes drawn agree."""
+    p, q = check_distributions(p), check_distributions(q)
+    a, b = p == p.max(axis=1, keepdims=True), q == q.max(axis=1, keepdims=True)
+    return (a & b).sum(axis=1) / (a.sum(axis=1) * b.sum(axis=1))

@@ -82,3 +82,20 @@ def test_a_real_difference_between_models_is_found_and_none_between_equal_ones()
 
 def test_holm_on_a_worked_example() -> None:
     assert holm(np.array([0.01, 0.04, 0.03, 0.005])).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_bca_is_scipys() -> None:
+    from scipy.stats import bootstrap
+
+    frame = question_country(n=40).assign(value=lambda f: np.exp(5 * f["value"]))
+    row = country_intervals(frame, n_resamples=20_000, intervals=["bca"]).iloc[0]
+    theirs = bootstrap((frame["value"].to_numpy(),), np.mean, n_resamples=20_000, method="BCa", random_state=1)
+    width = row["ci_high"] - row["ci_low"]
+    assert row["interval"] == "bca"
+    assert row["ci_low"] == pytest.approx(theirs.confidence_interval.low, abs=0.04 * width)
+    assert row["ci_high"] == pytest.approx(theirs.confidence_interval.high, abs=0.04 * width)
+
+
+def test_unknown_kind_of_interval() -> None:
+    with pytest.raises(ValueError, match="unknown interval 'magic'"):
+        country_intervals(question_country(), intervals=["magic"])
