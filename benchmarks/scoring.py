@@ -61,13 +61,14 @@ def main() -> None:
     loop *= n_models * len(q) / part
 
     ids = list(size.index)
+    first_pair = np.unique(question, return_index=True)[1]
     rows = pd.concat(
         pd.DataFrame(
             {
                 "model_version": f"m{number}@1", "condition": "default",
                 "question_id": np.repeat(ids, size.to_numpy()),
                 "option_index": np.concatenate([np.arange(n) for n in size]),
-                "probability": np.concatenate([row[:n] for row, n in zip(p[np.unique(question, return_index=True)[1]], size, strict=True)]),
+                "probability": np.concatenate([row[:n] for row, n in zip(p[first_pair], size, strict=True)]),
                 "method": "x", "n_orders": 1, "n_answers": 1, "n_invalid": 0, "letter_mass": None, "order_effect": None,
             }
         )
@@ -89,7 +90,8 @@ def main() -> None:
     product = best(lambda: weights @ scores)
     print(f"{n_models} models x {len(q):,} pairs")
     print(
-        f"all ten metrics in SQL      {sql:7.2f} s  {sql / vectorised:7.1f} x vectorised (one metric)  {loop / sql:7.1f} times faster than the scipy loop"
+        f"all ten metrics in SQL      {sql:7.2f} s  {sql / vectorised:7.1f} x vectorised (one metric)"
+        f"  {loop / sql:7.1f} times faster than the scipy loop"
     )
     print(f"vectorised js_similarity    {vectorised:7.2f} s  {loop / vectorised:7.1f} times faster than the scipy loop")
     print(f"country_intervals, 1,000    {intervals:7.2f} s  {intervals / product:7.1f} x bare matrix product")
