@@ -58,6 +58,18 @@ class Budget:
         self._run += change
         self._change(change)
 
+    def adopt(self, usd: float) -> None:
+        """Count towards this run a reservation that an earlier process left in the project's sum."""
+        self._run += math.ceil(usd * _NANO)
+
+    @property
+    def room_usd(self) -> float:
+        """The most that could be reserved now, US dollars; infinite without a limit."""
+        run = math.inf if self._run_limit is None else self._run_limit - self._run
+        spent = _CELL.unpack(os.pread(self._fd, _CELL.size, 0))[0]
+        project = math.inf if self._project_limit is None else self._project_limit - spent
+        return max(0.0, min(run, project) / _NANO)
+
     @property
     def project_spent_usd(self) -> float:
         """What the project has spent or reserved, US dollars."""
@@ -80,8 +92,10 @@ def _nano(usd: float | None) -> int | None:
 
 
 def journalled_usd(journal_dir: Path) -> float:
-    """Sum of the costs of all journals below a folder, US dollars."""
-    total = 0.0
+    """Sum of the costs of all journals below a folder and of what is set aside for batches under way, US dollars."""
+    total = sum(
+        float(orjson.loads(path.read_bytes())["reserved_usd"]) for path in journal_dir.glob("*/*/batches/*.json")
+    )
     for path in sorted(journal_dir.glob("*/*/*.jsonl")):
         with path.open("rb") as file:
             for line in file:

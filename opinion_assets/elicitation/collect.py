@@ -7,11 +7,12 @@ storage formats (``journal``) and any warehouse or Dagster matter.
 
 import asyncio
 import contextlib
+import functools
 import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,18 @@ import orjson
 import pandas as pd
 import tenacity
 
-from opinion_assets.elicitation import letters
+from opinion_assets.elicitation import batches
 from opinion_assets.elicitation.budget import Budget
 from opinion_assets.elicitation.conditions import Condition
 from opinion_assets.elicitation.journal import Journal, is_paid, partition_folder, read
 from opinion_assets.elicitation.prompts import ENGLISH, Instructions, render
+from opinion_assets.elicitation.records import answered
 from opinion_assets.elicitation.settings import ElicitationSettings, samples_wanted
 from opinion_assets.elicitation.throttle import Throttle
 from opinion_assets.errors import BudgetError, InputError, OpinionAssetsError
 from opinion_assets.identity import sha256_json
 from opinion_assets.models import embedded
-from opinion_assets.models.client import Client, Reply, Request, RequestFailed, open_client, utc_now
+from opinion_assets.models.client import Client, HttpClient, Reply, Request, RequestFailed, open_client, utc_now
 from opinion_assets.models.registry import ModelVersion
 
 __all__ = ["ANSWER_COLUMNS", "CollectReport", "ElicitationSettings", "PlanReport", "answers", "collect", "plan"]
@@ -85,6 +87,9 @@ class CollectReport:
     completion_tokens: int = 0
     cost_usd: float = 0.0
     seconds: float = 0.0
+    n_batches: int = 0
+    n_in_batches: int = 0
+    n_done_in_batches: int = 0
     failures: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -96,8 +101,9 @@ class CollectReport:
         """Plain values for a run's metadata."""
         values = asdict(self)
         del values["model_version"], values["condition"]
+        del values["n_in_batches"], values["n_done_in_batches"]
         failures = values.pop("failures")
-        values["cost_usd"] = round(self.cost_usd, 6)
+        values["cost_usd"] = round(self.cost_usd, 9)
         values["seconds"] = round(self.seconds, 3)
         values["rate_per_s"] = round(self.rate_per_s, 2)
         if failures:
@@ -111,6 +117,8 @@ class CollectReport:
         text = f"{self.model_version} {self.condition}: {done:,} of {n_expected:,} answers{share}"
         if self.n_from_journal:
             text += f", {self.n_from_journal:,} from the journal"
+        if self.n_in_batches:
+            text += f", {self.n_in_batches:,} in batches ({self.n_done_in_batches:,} done by the provider)"
         text += f", {self.rate_per_s:.1f}/s, ${self.cost_usd:.4f}"
         if self.n_failed or self.n_invalid:
             text += f", {self.n_failed:,} failed, {self.n_invalid:,} invalid"
@@ -121,7 +129,9 @@ class CollectReport:
 
 @dataclass(frozen=True)
 class PlanReport:
-    """What a collection would do. For adaptive sampling requests lie between ``n_to_ask`` and ``n_to_ask_most``.
+    """What a collection would do. ``n_in_batches``: in batches under way, whose answers a collection waits for.
+
+    For adaptive sampling requests lie between ``n_to_ask`` and ``n_to_ask_most``.
 
     ``prompt_tokens`` and ``cost_usd`` are estimates for ``n_to_ask``; ``cost_usd_most`` is a bound that no run can
     pass without retries of charged attempts: every byte of a prompt one token, every sample and reply at its longest.
@@ -130,6 +140,7 @@ class PlanReport:
     n_questions: int
     n_requests: int
     n_in_journal: int
+    n_in_batches: int
     n_to_ask: int
     n_to_ask_most: int
     prompt_tokens: int
@@ -191,20 +202,26 @@ def collect(
     what was bought until then is kept. The exception's ``report`` attribute is the :class:`CollectReport`.
     """
     settings = settings or ElicitationSettings()
-    _check_askable(model)
+    _check_askable(model, settings)
     planner = _Planner(questions, options, model, condition, settings, country_name, instructions)
     report = CollectReport(model.model_version, condition.key, n_questions=len(planner.texts))
     started = time.monotonic()
+    folder = partition_folder(journal_dir, model.model_version, condition.key)
     with contextlib.ExitStack() as stack:
-        journal = stack.enter_context(Journal(partition_folder(journal_dir, model.model_version, condition.key)))
         budget = Budget(journal_dir / "spent", budget_usd, project_budget_usd)
         stack.callback(budget.close)
+        if batches.has_left_over(folder):
+            with Journal(folder) as journal:
+                _run_async(model, None, lambda client: batches.resume(client, model, settings, journal, budget, report))
+        journal = stack.enter_context(Journal(folder))
         work = _Collection(planner, journal, budget, report, progress)
         try:
             # The embedded model is loaded only if there is something to ask.
             if work.has_work():
                 endpoint = stack.enter_context(embedded.serve(model)) if model.provider == "embedded" else None
-                _run_async(work, endpoint)
+                _run_async(
+                    model, endpoint, functools.partial(batches.run, work) if settings.use_batch_api else work.run
+                )
         finally:
             report.n_damaged_lines = journal.n_damaged
             report.seconds = time.monotonic() - started
@@ -213,19 +230,25 @@ def collect(
     return report
 
 
-def _check_askable(model: ModelVersion) -> None:
+def _check_askable(model: ModelVersion, settings: ElicitationSettings) -> None:
     if model.provider == "imported":
         raise InputError(
             f"{model.model_version} is imported and cannot be asked; bring its answers in with import-answers"
         )
+    if settings.use_batch_api and not model.batch_api:
+        raise InputError(
+            f"{model.model_version} has no batch API; set batch_api: true in the registry if its endpoint offers one"
+        )
 
 
-def _run_async(work: "_Collection", endpoint: str | None) -> None:
+def _run_async(
+    model: ModelVersion, endpoint: str | None, do: Callable[[HttpClient], Coroutine[Any, Any, None]]
+) -> None:
     """Run to the end, also where this thread already runs an event loop (a notebook)."""
 
     async def run() -> None:
-        async with open_client(work.planner.model, endpoint) as client:
-            await work.run(client)
+        async with open_client(model, endpoint) as client:
+            await do(client)
 
     try:
         asyncio.get_running_loop()
@@ -373,6 +396,8 @@ class _Collection:
         self._head: _Task | None = None
         self._again: deque[_Task] = deque()  # next rounds of adaptive sampling
         self._claimed: deque[_Task] = deque()  # being asked by another process
+        self.watch = batches.Watch(journal.folder)
+        self._n_in_others_batches = 0
         self._open = 0  # tasks handed out and not finished
         self.n_reserved = 0  # attempts under way that hold a reservation
         self._changed = asyncio.Event()
@@ -457,7 +482,13 @@ class _Collection:
                     task = self._claimed.popleft()
                 else:
                     return None
-            if not self.journal.claim(task.request_hash):
+            claimed = self.journal.claim(task.request_hash)
+            if self.watch.holds(task.request_hash):
+                if claimed:
+                    self.journal.release(task.request_hash)
+                self._n_in_others_batches += 1
+                continue
+            if not claimed:
                 self._claimed.append(task)
                 continue
             # Another process may have answered between our last look and our claim.
@@ -468,6 +499,15 @@ class _Collection:
             self.journal.release(task.request_hash)
             self.report.n_from_journal += 1
             self._finish(task, known)
+
+    def put_back(self, task: _Task) -> None:
+        """Return a task that :meth:`_take` gave; it comes first next time."""
+        self.journal.release(task.request_hash)
+        self._again.appendleft(task)
+
+    def awaits_others(self) -> bool:
+        """Whether requests are left that another process is sending."""
+        return bool(self._claimed)
 
     def _finish(self, task: _Task, answer: int) -> None:
         question = task.question
@@ -490,6 +530,15 @@ class _Collection:
             for task in [*workers, *background]:
                 task.cancel()
             await asyncio.gather(*workers, *background, return_exceptions=True)
+        self.raise_stop()
+
+    def raise_stop(self) -> None:
+        """Raise what stopped the run, if anything did."""
+        if self.stop is None and self._n_in_others_batches:
+            self.stop = OpinionAssetsError(
+                f"{self.model.model_version} {self.planner.condition.key}: {self._n_in_others_batches:,} requests are "
+                "in a batch that another process sent; everything else is done. Run again when that batch has ended"
+            )
         if self.stop is not None:
             self.stop.report = self.report  # type: ignore[attr-defined]  # documented at collect()
             raise self.stop
@@ -549,7 +598,13 @@ class _Collection:
         )
 
     def _answered(self, task: _Task, attempt: "_Attempt", reply: Reply) -> None:
-        record = self._record(task, attempt, reply)
+        record = answered(
+            self.unanswered(task, attempt.requested_at, attempt.cost_usd),
+            task.question.options,
+            reply,
+            cost_usd=attempt.cost_usd,
+            latency_s=round(attempt.latency_s, 6),
+        )
         self.journal.append(record)
         report = self.report
         report.n_asked += 1
@@ -562,8 +617,7 @@ class _Collection:
         self._finish(task, -1 if record["answer_index"] is None else record["answer_index"])
 
     def _failed(self, task: _Task, attempt: "_Attempt", error: str, reason: str) -> None:
-        record = self._record(task, attempt, None)
-        record["error"] = error
+        record = self.unanswered(task, attempt.requested_at, attempt.cost_usd) | {"error": error}
         self.journal.append(record)
         self.report.n_failed += 1
         self.report.cost_usd += record["cost_usd"]
@@ -578,9 +632,12 @@ class _Collection:
                 )
             )
 
-    def _record(self, task: _Task, attempt: "_Attempt", reply: Reply | None) -> dict[str, Any]:
-        """The journal's record: the columns of ``response.answer`` with null for -inf, and what selects it later."""
-        record: dict[str, Any] = {
+    def unanswered(self, task: _Task, requested_at: str, cost_usd: float) -> dict[str, Any]:
+        """The journal's record of a request without an answer.
+
+        The columns of ``response.answer``, with null for -inf, and what selects the record later.
+        """
+        return {
             "request_hash": task.request_hash,
             "question_id": task.question.question_id,
             "variant": task.question.variant,
@@ -600,39 +657,24 @@ class _Collection:
             "answer_index": None,
             "prompt_tokens": None,
             "completion_tokens": None,
-            "cost_usd": attempt.cost_usd,
+            "cost_usd": cost_usd,
             "model_reported": None,
-            "requested_at": attempt.requested_at,
+            "requested_at": requested_at,
             "latency_s": None,
         }
-        if reply is None:
-            return record
-        record |= {
-            "status": "ok",
-            "raw_text": reply.text,
-            "prompt_tokens": reply.prompt_tokens,
-            "completion_tokens": reply.completion_tokens,
-            "model_reported": reply.model_reported,
-            "latency_s": round(attempt.latency_s, 6),
-        }
-        n_options = len(task.order)
-        if self.model.method == "sampling":
-            shown = [task.question.options[index] for index in task.order]
-            position = letters.letter_of_reply(reply.text, shown)
-            if position is None:
-                record |= {"status": "invalid", "error": "the reply names no single option"}
-            else:
-                record["answer_index"] = task.order[position]
-            return record
-        by_letter = letters.letter_logprobs(letters.answer_position(reply.top_logprobs), n_options)
-        by_option = [-math.inf] * n_options
-        for logprob, index in zip(by_letter, task.order, strict=True):
-            by_option[index] = logprob
-        record["letter_mass"] = min(1.0, sum(math.exp(value) for value in by_option))
-        record["option_logprobs"] = [None if value == -math.inf else value for value in by_option]
-        if record["letter_mass"] == 0:
-            record |= {"status": "invalid", "error": "no option letter among the most likely tokens"}
-        return record
+
+    def budget_error(self) -> BudgetError:
+        """What stops a run at its budget."""
+        limits = []
+        if self.budget.run_usd is not None:
+            limits.append(f"run ${self.budget.run_usd:g}")
+        if self.budget.project_usd is not None:
+            limits.append(f"project ${self.budget.project_usd:g} (spent ${self.budget.project_spent_usd:.6f})")
+        done = self.report.n_asked + self.report.n_from_journal
+        return BudgetError(
+            f"{self.model.model_version} {self.planner.condition.key}: stopped before the budget would be passed "
+            f"({', '.join(limits)}); this run spent ${self.report.cost_usd:.6f}, {done:,} answers are kept"
+        )
 
 
 class _Attempt:
@@ -687,23 +729,10 @@ class _Attempt:
         work = self.work
         while not work.budget.reserve(most):
             if work.stop is not None or work.n_reserved == 0:
-                raise _Stop(self._budget_error())
+                raise _Stop(work.budget_error())
             await asyncio.sleep(0.02)
         work.n_reserved += 1
         return True
-
-    def _budget_error(self) -> BudgetError:
-        work = self.work
-        limits = []
-        if work.budget.run_usd is not None:
-            limits.append(f"run ${work.budget.run_usd:g}")
-        if work.budget.project_usd is not None:
-            limits.append(f"project ${work.budget.project_usd:g} (spent ${work.budget.project_spent_usd:.6f})")
-        done = work.report.n_asked + work.report.n_from_journal
-        return BudgetError(
-            f"{work.model.model_version} {work.planner.condition.key}: stopped before the budget would be passed "
-            f"({', '.join(limits)}); this run spent ${work.report.cost_usd:.6f}, {done:,} answers are kept"
-        )
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
@@ -735,7 +764,7 @@ def plan(
     Prompt tokens are estimated by the bytes per token of answers already in the journal, else at 4 bytes per token.
     """
     settings = settings or ElicitationSettings()
-    _check_askable(model)
+    _check_askable(model, settings)
     planner = _Planner(questions, options, model, condition, settings, country_name, instructions)
     known: dict[str, int] = {}
     seen_bytes = seen_tokens = 0
@@ -745,8 +774,9 @@ def plan(
             if record["prompt_tokens"]:
                 seen_bytes += len(record["prompt"].encode())
                 seen_tokens += record["prompt_tokens"]
+    under_way = batches.requests_under_way(partition_folder(journal_dir, model.model_version, condition.key))
     bytes_per_token = seen_bytes / seen_tokens if seen_tokens else 4.0
-    n_requests = n_known = n_least = n_most = 0
+    n_requests = n_known = n_under_way = n_least = n_most = 0
     n_bytes = 0
     most_usd = 0.0
     for question in planner.questions():
@@ -760,6 +790,9 @@ def plan(
             if task.request_hash in known:
                 n_known += task.number < wanted
                 continue
+            if task.request_hash in under_way:
+                n_under_way += 1
+                continue
             n_most += 1
             most_usd += model.cost_usd(task.most_prompt_tokens, task.request.max_tokens, batch=settings.use_batch_api)
             if task.number < wanted:
@@ -771,6 +804,7 @@ def plan(
         len(planner.texts),
         n_requests,
         n_known,
+        n_under_way,
         n_least,
         n_most,
         prompt_tokens,

@@ -26,6 +26,7 @@ class ElicitationSettings:
     has a half-width of at most ``half_width``, or ``max_samples`` is reached. ``seed`` is sent with sample i as
     seed + i to servers that take one. ``temperature`` and ``max_tokens`` override the registry's.
     A request gets ``max_attempts`` attempts; a server that asks for a longer wait than ``max_wait_s`` ends them.
+    With ``use_batch_api`` requests go through the provider's batch API, which is looked at every ``batch_poll_s``.
     """
 
     orders: str = "identity"
@@ -40,6 +41,7 @@ class ElicitationSettings:
     max_wait_s: float = 120.0
     progress_every_s: float = 10.0
     use_batch_api: bool = False
+    batch_poll_s: float = 30.0
 
     def __post_init__(self) -> None:
         check_orders(self.orders)
@@ -47,6 +49,9 @@ class ElicitationSettings:
             value = getattr(self, name)
             if value is not None and value < low:
                 raise InputError(f"must be at least {low}, not {value}", field=name)
+        for name in ("max_wait_s", "progress_every_s", "batch_poll_s"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"must be above 0, not {getattr(self, name)}", field=name)
         if not 0 < self.half_width <= 0.5:
             raise InputError(f"must be above 0 and at most 0.5, not {self.half_width}", field="half_width")
         if self.temperature is not None and not 0 <= self.temperature <= 2:

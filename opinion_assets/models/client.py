@@ -5,12 +5,13 @@ into a :class:`Reply` or a :class:`RequestFailed` that says whether another atte
 retries, concurrency, budgets and journals (``elicitation.collect``), and the meaning of the letters.
 """
 
+import contextlib
 import email.utils
 import math
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -147,19 +148,8 @@ class HttpClient:
 
     async def send(self, method: str, path: str, content: bytes | None = None) -> tuple[int, httpx.Headers, bytes]:
         """Status, headers and body of one HTTP exchange; :class:`RequestFailed` where it broke down."""
-        try:
+        with transport_failures():
             response = await self.http.request(method, self.base_url + path, content=content)
-        except httpx.ConnectError as error:
-            raise RequestFailed(f"cannot connect ({_words(error)})", retryable=True) from None
-        except (httpx.ConnectTimeout, httpx.PoolTimeout):
-            raise RequestFailed("connecting timed out", retryable=True) from None
-        except httpx.TimeoutException:
-            raise RequestFailed("timed out", retryable=True, maybe_billed=True) from None
-        except httpx.TransportError as error:
-            reason = f"connection broke ({_words(error)})"
-            raise RequestFailed(reason, retryable=True, maybe_billed=True) from None
-        except (httpx.InvalidURL, httpx.DecodingError, httpx.TooManyRedirects) as error:
-            raise RequestFailed(f"unreadable reply ({_words(error)})", maybe_billed=True) from None
         return response.status_code, response.headers, response.content
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> RequestFailed:
@@ -198,6 +188,24 @@ class HttpClient:
     def parse(self, request: Request, reply: Any) -> Reply:
         """A provider's JSON reply; KeyError, IndexError, TypeError or ValueError where it is not one."""
         raise NotImplementedError
+
+
+@contextlib.contextmanager
+def transport_failures() -> Iterator[None]:
+    """Turns what httpx raises when an exchange breaks down into :class:`RequestFailed`."""
+    try:
+        yield
+    except httpx.ConnectError as error:
+        raise RequestFailed(f"cannot connect ({_words(error)})", retryable=True) from None
+    except (httpx.ConnectTimeout, httpx.PoolTimeout):
+        raise RequestFailed("connecting timed out", retryable=True) from None
+    except httpx.TimeoutException:
+        raise RequestFailed("timed out", retryable=True, maybe_billed=True) from None
+    except httpx.TransportError as error:
+        reason = f"connection broke ({_words(error)})"
+        raise RequestFailed(reason, retryable=True, maybe_billed=True) from None
+    except (httpx.InvalidURL, httpx.DecodingError, httpx.TooManyRedirects) as error:
+        raise RequestFailed(f"unreadable reply ({_words(error)})", maybe_billed=True) from None
 
 
 def _words(error: Exception) -> str:

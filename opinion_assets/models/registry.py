@@ -119,6 +119,8 @@ class ModelVersion(BaseModel):
                     raise ValueError(f"field {name!r}: needed for provider {self.provider}")
         elif self.endpoint is not None:
             raise ValueError(f"field 'endpoint': provider {self.provider} has none")
+        if self.batch_api and self.provider not in ("openai", "anthropic"):
+            raise ValueError(f"field 'batch_api': provider {self.provider} has none")
         if self.provider == "embedded" and not self.file:
             raise ValueError("field 'file': needed for provider embedded")
         if self.package is not None and self.package_version is None:
