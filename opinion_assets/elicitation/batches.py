@@ -587,8 +587,12 @@ class _Buyer:
             before_sleep=note,
             reraise=True,
         )
+
+        async def once() -> T:  # tenacity does not await what a lambda returns
+            return await call()
+
         try:
-            return await retrying(call)
+            return await retrying(once)
         except RequestFailed as error:
             known = f"batch {batch.stage.batch_id}" if batch.stage.batch_id else "a batch that may have been created"
             raise OpinionAssetsError(

@@ -99,11 +99,12 @@ class HttpRequest:
 
 @dataclass
 class HttpResponse:
-    """What a route answers."""
+    """What a route answers. Status 0 drops the connection; ``cut`` sends only so much of the body, then drops it."""
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
 
 
 @dataclass
@@ -275,7 +276,16 @@ class _Connection(asyncio.Protocol):
         server = self.server
         handler = server.route_for(request)
         if handler is not None:
-            self.transport.write(_encode(handler(request)))
+            response = handler(request)
+            if response.status == 0:
+                self.transport.abort()
+                return
+            whole = _encode(response)
+            self.transport.write(
+                whole if response.cut is None else whole[: len(whole) - len(response.body) + response.cut]
+            )
+            if response.cut is not None:
+                self.transport.close()
             return
         self.busy = True
         server.in_flight += 1
