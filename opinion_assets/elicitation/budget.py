@@ -12,6 +12,8 @@ from pathlib import Path
 
 import orjson
 
+from opinion_assets.errors import InputError
+
 _NANO = 1_000_000_000
 _CELL = struct.Struct("<q")
 
@@ -93,9 +95,14 @@ def _nano(usd: float | None) -> int | None:
 
 def journalled_usd(journal_dir: Path) -> float:
     """Sum of the costs of all journals below a folder and of what is set aside for batches under way, US dollars."""
-    total = sum(
-        float(orjson.loads(path.read_bytes())["reserved_usd"]) for path in journal_dir.glob("*/*/batches/*.json")
-    )
+    total = 0.0
+    for path in sorted(journal_dir.glob("*/*/batches/*.json")):
+        try:
+            total += float(orjson.loads(path.read_bytes())["reserved_usd"])
+        except FileNotFoundError:
+            continue  # finished meanwhile
+        except (ValueError, KeyError, TypeError):
+            raise InputError("the record of a batch is damaged; what it may cost cannot be told", file=path) from None
     for path in sorted(journal_dir.glob("*/*/*.jsonl")):
         with path.open("rb") as file:
             for line in file:

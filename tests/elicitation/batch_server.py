@@ -58,6 +58,7 @@ class BatchServer(StubServer):
         self.batches: dict[str, Batch] = {}
         self.operations: Counter[str] = Counter()
         self.bought: Counter[str] = Counter()
+        self.sizes: list[int] = []
         self._numbers = itertools.count(1)
         for operation, method, pattern, handler in (
             ("upload", "POST", r"/v1/files", self._upload),
@@ -161,6 +162,7 @@ class BatchServer(StubServer):
         assert any(b'name="purpose"' in part and part.rstrip().endswith(b"batch") for part in parts)
         name = f"file-{next(self._numbers)}"
         self.files[name] = content
+        self.sizes.append(len(content))
         return {"id": name, "object": "file", "bytes": len(content), "purpose": "batch"}
 
     def _create_openai(self, request: HttpRequest) -> dict[str, Any]:
@@ -212,6 +214,7 @@ class BatchServer(StubServer):
     # Anthropic
 
     def _create_anthropic(self, request: HttpRequest) -> dict[str, Any]:
+        self.sizes.append(len(request.body))
         requests = request.json()["requests"]
         items = [(item["custom_id"], "/v1/messages", item["params"]) for item in requests]
         return self._anthropic(self._buy("msgbatch", items, {}))
