@@ -112,6 +112,13 @@ class BatchServer(StubServer):
         self.bought.update(content_of(json.dumps(body, sort_keys=True).encode()) for _, _, body in items)
         return batch
 
+    def buy_for_others(self, provider: str, n: int) -> None:
+        """A batch of ``n`` requests that somebody else bought."""
+        prompt = {"role": "user", "content": "(A) Yes\n(B) No"}
+        body = {"model": "m", "max_tokens": 1, "messages": [prompt]}
+        path, prefix = ("/v1/messages", "msgbatch") if provider == "anthropic" else ("/v1/chat/completions", "batch")
+        self._buy(prefix, [(f"other-{number}", path, body) for number in range(n)], {})
+
     def _work(self, batch: Batch) -> None:
         """One look at a batch; after enough of them its items are done, in an order of the server's own."""
         batch.polls += 1

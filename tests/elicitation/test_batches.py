@@ -182,8 +182,7 @@ def test_a_creation_whose_reply_got_lost_is_not_repeated(
     with BatchServer() as server:
         # More batches than fit a page of the list, one of them as large as ours and still running.
         for n in (5, 7, 9):
-            server._buy("batch" if provider == "openai" else "msgbatch", [(f"other-{i}", "/v1/messages", {
-                "model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "(A) x\n(B) y"}]}) for i in range(expected(n, method))], {})  # fmt: skip
+            server.buy_for_others(provider, expected(n, method))
         server.bought.clear()
         server.usd = 0.0
         server.faults["create"].append(fault)
@@ -208,7 +207,7 @@ def test_an_outage_leaves_the_batch_for_the_next_run(tmp_path: Path, monkeypatch
     with BatchServer() as server:
         server.faults["state"].extend(["500"] * 3)
         with pytest.raises(
-            OpinionAssetsError, match="batch batch_2 cannot be followed: HTTP 500.*the next run takes it up"
+            OpinionAssetsError, match=r"batch batch_2 cannot be followed: HTTP 500.*the next run takes it up"
         ):
             run(tmp_path, server.url, 5, settings={"max_attempts": 3})
         [left] = batches.unfinished(partition_folder(tmp_path, "stub@1", "default"))
@@ -377,5 +376,5 @@ def test_a_damaged_record_of_a_batch_is_named(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "a.json").write_text("{")
     (folder / "a.jsonl").write_text("")
-    with BatchServer() as server, pytest.raises(InputError, match="a.json: the record of a batch is damaged"):
+    with BatchServer() as server, pytest.raises(InputError, match=r"a\.json: the record of a batch is damaged"):
         run(tmp_path, server.url, 3)
