@@ -5,11 +5,14 @@ import dagster as dg
 from opinion_assets.assets import automation, questions, reports, responses, similarity, surveys, translations
 from opinion_assets.assets.common import StoreResource
 
+STAGES = [surveys, questions, translations, responses, similarity, reports]
+
 defs = dg.Definitions(
-    assets=[
-        *dg.load_assets_from_modules([surveys, questions, translations, responses, similarity, reports]),
-    ],
+    assets=automation.automated(dg.load_assets_from_modules(STAGES)),
+    asset_checks=dg.load_asset_checks_from_modules(STAGES),
     jobs=automation.jobs,
     sensors=automation.sensors,
     resources={"store": StoreResource()},
+    # One process a run: its steps follow one upon another anyway, and each process would load the packages anew.
+    executor=dg.in_process_executor,
 )

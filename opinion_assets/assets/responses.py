@@ -28,6 +28,7 @@ from opinion_assets.assets.common import (
     unique_rows,
     within_unit_interval,
 )
+from opinion_assets.elicitation.budget import run_limit_usd
 from opinion_assets.elicitation.collect import ElicitationSettings, answers, collect
 from opinion_assets.elicitation.conditions import Condition
 from opinion_assets.elicitation.distributions import distributions
@@ -123,7 +124,7 @@ def answer(context: dg.AssetExecutionContext, config: AskConfig, store: StoreRes
         country_name=country_name(condition.argument) if condition.kind == "cross_national" else None,
         instructions=instructions,
         journal_dir=journal,
-        budget_usd=config.budget_usd or None,
+        budget_usd=run_limit_usd(journal, model, config.budget_usd or None),
         progress=lambda line: context.log.info(line),
     )
     frame = answers(journal, model, condition, settings)

@@ -5,6 +5,7 @@ prices (``models.registry``).
 """
 
 import fcntl
+import glob
 import math
 import os
 import struct
@@ -13,6 +14,8 @@ from pathlib import Path
 import orjson
 
 from opinion_assets.errors import InputError
+from opinion_assets.models.registry import ModelVersion
+from opinion_assets.paths import path_key
 
 _NANO = 1_000_000_000
 _CELL = struct.Struct("<q")
@@ -93,17 +96,21 @@ def _nano(usd: float | None) -> int | None:
     return None if usd is None else math.floor(usd * _NANO)
 
 
-def journalled_usd(journal_dir: Path) -> float:
-    """Sum of the costs of all journals below a folder and of what is set aside for batches under way, US dollars."""
+def journalled_usd(journal_dir: Path, model_version: str | None = None) -> float:
+    """Sum of the costs of all journals below a folder and of what is set aside for batches under way, US dollars.
+
+    Of all model versions, or of one.
+    """
+    folder = glob.escape(path_key(model_version)) if model_version else "*"
     total = 0.0
-    for path in sorted(journal_dir.glob("*/*/batches/*.json")):
+    for path in sorted(journal_dir.glob(f"{folder}/*/batches/*.json")):
         try:
             total += float(orjson.loads(path.read_bytes())["reserved_usd"])
         except FileNotFoundError:
             continue  # finished meanwhile
         except (ValueError, KeyError, TypeError):
             raise InputError("the record of a batch is damaged; what it may cost cannot be told", file=path) from None
-    for path in sorted(journal_dir.glob("*/*/*.jsonl")):
+    for path in sorted(journal_dir.glob(f"{folder}/*/*.jsonl")):
         with path.open("rb") as file:
             for line in file:
                 try:
@@ -111,3 +118,11 @@ def journalled_usd(journal_dir: Path) -> float:
                 except (orjson.JSONDecodeError, AttributeError):
                     continue  # a torn line: not an answer
     return total
+
+
+def run_limit_usd(journal_dir: Path, model: ModelVersion, budget_usd: float | None) -> float | None:
+    """What a run may spend: its own budget, and no more than is left of the model version's. None is no limit."""
+    if model.budget_usd is None:
+        return budget_usd
+    left = max(0.0, model.budget_usd - journalled_usd(journal_dir, model.model_version))
+    return left if budget_usd is None else min(left, budget_usd)

@@ -75,6 +75,15 @@ class ModelVersion(BaseModel):
     package: str | None = Field(default=None, description="Python package that carries the weights (embedded).")
     package_version: str | None = Field(default=None, description="Version of that package; another one is refused.")
     file: str | None = Field(default=None, description="GGUF file: name inside the package, or a path (embedded).")
+    conditions: tuple[str, ...] = Field(
+        default=("default",), strict=False, description="Wanted conditions; those of the file where unset."
+    )
+    auto_run: bool | None = Field(
+        default=None, description="Whether the UI's daemon asks the wanted conditions unasked; unset: if embedded."
+    )
+    budget_usd: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="The most this model version may cost, all runs together."
+    )
     licence: str = Field(default="", description="Licence of the weights or terms of the service.")
     description: str = ""
 
@@ -123,6 +132,15 @@ class ModelVersion(BaseModel):
             raise ValueError(f"field 'batch_api': provider {self.provider} has none")
         if self.provider == "embedded" and not self.file:
             raise ValueError("field 'file': needed for provider embedded")
+        if not self.conditions:
+            raise ValueError("field 'conditions': at least one condition, e.g. [default]")
+        if self.auto_run and self.provider in ("openai", "anthropic"):
+            # Nothing may spend money unasked because a price was forgotten.
+            for name in ("prompt_usd_per_million", "completion_usd_per_million"):
+                if name not in self.model_fields_set:
+                    raise ValueError(f"field {name!r}: auto_run needs the price to be written, also where it is 0")
+            if not self.is_free and self.budget_usd is None:
+                raise ValueError("field 'budget_usd': auto_run of a model that costs needs a budget")
         if self.package is not None and self.package_version is None:
             raise ValueError("field 'package_version': needed where package is given, so that versions never merge")
         return self
@@ -136,6 +154,11 @@ class ModelVersion(BaseModel):
     def is_free(self) -> bool:
         """Whether no request to this model costs anything."""
         return self.prompt_usd_per_million == 0 and self.completion_usd_per_million == 0
+
+    @property
+    def runs_unasked(self) -> bool:
+        """Whether automation may ask this model: as the entry says, else only the embedded ones."""
+        return self.provider == "embedded" if self.auto_run is None else self.auto_run
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -161,7 +184,8 @@ def registry_path(path: Path | str | None = None) -> Path:
 def load_registry(path: Path | str | None = None) -> dict[str, ModelVersion]:
     """Model versions of the registry file by id, in the file's order.
 
-    The file is YAML: ``models:`` maps each model version to its fields (see :class:`ModelVersion`).
+    The file is YAML: ``models:`` maps each model version to its fields (see :class:`ModelVersion`); ``conditions:``, a
+    list, holds for the entries that name no conditions of their own.
     Raises :class:`InputError` that names the file, the entry and the field of the first mistake.
     """
     file = registry_path(path)
@@ -181,16 +205,17 @@ def load_registry(path: Path | str | None = None) -> dict[str, ModelVersion]:
         raise InputError(f"the model registry is not valid YAML: {problem}", file=file, row=row) from None
     if not isinstance(content, Mapping) or "models" not in content:
         raise InputError("the model registry must have a mapping 'models:' at its top", file=file, field="models")
-    unknown = sorted(str(key) for key in content if key != "models")
+    unknown = sorted(str(key) for key in content if key not in ("models", "conditions"))
     if unknown:
         raise InputError("unknown entry at the top of the model registry", file=file, field=unknown[0])
     models = content["models"]
     if not isinstance(models, Mapping) or not models:
         raise InputError("'models:' must map at least one model version to its fields", file=file, field="models")
-    return {str(key): _model_version(file, key, fields) for key, fields in models.items()}
+    defaults = {"conditions": content["conditions"]} if "conditions" in content else {}
+    return {str(key): _model_version(file, key, fields, defaults) for key, fields in models.items()}
 
 
-def _model_version(file: Path, key: object, fields: object) -> ModelVersion:
+def _model_version(file: Path, key: object, fields: object, defaults: Mapping[str, Any]) -> ModelVersion:
     entry = f"models.{key}"
     if not isinstance(key, str):
         raise InputError(
@@ -204,7 +229,7 @@ def _model_version(file: Path, key: object, fields: object) -> ModelVersion:
     if bad:
         raise InputError("field names must be text", file=file, row=entry, field=bad[0])
     try:
-        return ModelVersion(**{**fields, "model_version": key})
+        return ModelVersion(**{**defaults, **fields, "model_version": key})
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         problem = str(first["msg"]).removeprefix("Value error, ")
