@@ -2,10 +2,19 @@
 
 import dagster as dg
 
-from opinion_assets.assets import automation, questions, reports, responses, similarity, surveys, translations
+from opinion_assets.assets import (
+    automation,
+    comparisons,
+    questions,
+    reports,
+    responses,
+    similarity,
+    surveys,
+    translations,
+)
 from opinion_assets.assets.common import StoreResource
 
-STAGES = [surveys, questions, translations, responses, similarity, reports]
+STAGES = [surveys, questions, translations, responses, similarity, comparisons, reports]
 
 defs = dg.Definitions(
     assets=automation.automated(dg.load_assets_from_modules(STAGES)),

@@ -28,7 +28,8 @@ MAX_IN_PROGRESS = 8
 MAX_FAILED = 3
 
 partition_assets = dg.AssetSelection.assets(*[asset_key(name) for name in PER_PARTITION])
-summary_assets = dg.AssetSelection.assets(asset_key("similarity.model_comparison"), dg.AssetKey(["report", "html"]))
+COMPARISONS = ("similarity.model_comparison", "similarity.condition_effect", "similarity.condition_entropy")
+summary_assets = dg.AssetSelection.assets(*[asset_key(name) for name in COMPARISONS], dg.AssetKey(["report", "html"]))
 
 
 def question_assets(source: str) -> dg.AssetSelection:

@@ -26,7 +26,6 @@ from opinion_assets.assets.common import (
     unique_rows,
 )
 from opinion_assets.metrics.bootstrap import country_intervals
-from opinion_assets.metrics.comparison import model_comparison
 from opinion_assets.warehouse import read_sql
 
 PARTITION = ["model_version", "condition"]
@@ -160,27 +159,4 @@ def country(context: dg.AssetExecutionContext, config: BootstrapConfig, store: S
         ],
         partition=partition,
         upstream=["similarity.question_country"],
-    )
-
-
-@dg.asset(
-    **table_asset(
-        "similarity.model_comparison",
-        code=("metrics", "sql/tables/similarity.sql"),
-        lineage={
-            "difference": [("similarity.question_country", "value")],
-            "p_value": [("similarity.question_country", "value")],
-        },
-    ),
-    deps=[asset_key("similarity.question_country")],
-    pool=WAREHOUSE_POOL,
-)
-def comparison(context: dg.AssetExecutionContext, config: BootstrapConfig, store: StoreResource) -> Iterator[Any]:
-    """Paired differences between model versions and between conditions, with corrected p values."""
-    target = store.store()
-    frame = model_comparison(
-        target.read("similarity.question_country"), n_resamples=config.n_resamples, seed=config.seed
-    )
-    yield from store_tables(
-        context, target, [Output("similarity.model_comparison", frame)], upstream=["similarity.question_country"]
     )

@@ -1,78 +1,102 @@
-"""Paired differences between model versions and between conditions."""
+"""Which model versions and conditions are compared, and the rows of ``similarity.model_comparison``.
+
+The arithmetic stands in `paired`.
+"""
 
 import itertools
+import re
 
-import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
-from opinion_assets.metrics.bootstrap import cluster_weights
+from opinion_assets.errors import OpinionAssetsError
+from opinion_assets.metrics.paired import Settings, as_frame, paired_differences, scores
 
-_PAIR = ["source", "question_id", "wave", "country_label", "country", "sample_type", "metric", "base"]
 COLUMNS = [
     "source", "comparison", "model_version_a", "condition_a", "model_version_b", "condition_b", "country",
-    "sample_type", "metric", "base", "n_questions", "difference", "ci_low", "ci_high", "p_value", "p_holm", "p_bh",
-    "n_resamples", "seed",
+    "sample_type", "metric", "base", "n_questions", "difference", "ci_low", "ci_high", "interval", "confidence",
+    "p_value", "p_holm", "p_bh", "n_resamples", "n_permutations", "seed",
 ]  # fmt: skip
 
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """p values corrected by Holm 1979 for as many tests as there are values."""
-    order = np.argsort(p)
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty_like(stepped)
-    corrected[order] = np.minimum(stepped, 1)
-    return corrected
+Series = tuple[str, str]
 
 
-def model_comparison(question_country: pd.DataFrame, *, n_resamples: int = 1000, seed: int = 20230628) -> pd.DataFrame:
+def _version(model_version: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key of the part after ``@``, numbers by their value: 0.1.10 after 0.1.2, 2026-11-01 after 2026-02-01."""
+    return tuple(
+        (1, int(part), "") if part.isdigit() else (0, 0, part)
+        for part in re.findall(r"\d+|\D+", model_version.partition("@")[2])
+    )
+
+
+def choose_pairs(
+    series: list[Series], *, baseline: str = "", all_conditions: bool = False, max_pairs: int = 2000
+) -> list[tuple[str, Series, Series]]:
+    """Kind of comparison, A and B for every pair worth comparing.
+
+    - ``version``: two versions of one model (``name@version``) under one condition; A is the newer.
+    - ``model``: two models under one condition, every two of them, or with ``baseline`` only those with it as B.
+    - ``condition``: one model under a condition (A) and under ``default`` (B); with ``all_conditions`` also every two
+      other conditions.
+
+    Raises :class:`OpinionAssetsError` where there are more than ``max_pairs``, or where ``baseline`` has no results.
+    """
+    if baseline and baseline not in {model for model, _ in series}:
+        known = ", ".join(sorted({model for model, _ in series}))
+        raise OpinionAssetsError(f"baseline {baseline!r} has no results; there are results of {known or 'none'}")
+    chosen = []
+    for one, other in itertools.combinations(sorted(series), 2):
+        if one[0] == other[0]:
+            a, b = (other, one) if one[1] == "default" else (one, other)
+            if all_conditions or b[1] == "default":
+                chosen.append(("condition", a, b))
+        elif one[1] == other[1]:
+            if one[0].partition("@")[0] == other[0].partition("@")[0]:
+                b, a = sorted((one, other), key=lambda side: _version(side[0]))
+                chosen.append(("version", a, b))
+            elif not baseline:
+                chosen.append(("model", one, other))
+            elif baseline in (one[0], other[0]):
+                a, b = (other, one) if one[0] == baseline else (one, other)
+                chosen.append(("model", a, b))
+    if len(chosen) > max_pairs:
+        raise OpinionAssetsError(
+            f"{len(series)} partitions make {len(chosen):,} pairs, more than max_pairs={max_pairs:,}; name a baseline "
+            "model version to compare all others with, or raise max_pairs"
+        )
+    return chosen
+
+
+def model_comparison(
+    question_country: pd.DataFrame,
+    settings: Settings | None = None,
+    *,
+    baseline: str = "",
+    all_conditions: bool = False,
+    max_pairs: int = 2000,
+) -> pd.DataFrame:
     """Rows of ``similarity.model_comparison``, over the questions that both sides answered.
 
-    Newest waves and whole countries only.
-
-    Compared are every two models under one condition and every two conditions of one model.
-
-    The p value is two-sided from the bootstrap: twice the smaller share of resampled differences on one side of 0.
+    ``question_country`` has the columns of :data:`paired.COLUMNS`, and only rows that are to be compared: newest waves
+    and whole countries. See :func:`choose_pairs` for the pairs.
     """
-    frame = question_country[question_country["is_latest_wave"].astype(bool) & (question_country["group_by"] == "")]
-    parts = list(
-        frame[["model_version", "condition"]]
-        .drop_duplicates()
-        .sort_values(["model_version", "condition"])
-        .itertuples(index=False, name=None)
-    )
-    rows = []
-    for (model_a, condition_a), (model_b, condition_b) in itertools.combinations(parts, 2):
-        if (model_a == model_b) == (condition_a == condition_b):
+    settings = settings or Settings()
+    parts = []
+    for names, table in scores(question_country):
+        chosen = choose_pairs(table.series, baseline=baseline, all_conditions=all_conditions, max_pairs=max_pairs)
+        index = {series: number for number, series in enumerate(table.series)}
+        if not chosen:
             continue
-        same_name = model_a.partition("@")[0] == model_b.partition("@")[0]
-        comparison = "condition" if model_a == model_b else "version" if same_name else "model"
-        sides = [
-            frame[(frame["model_version"] == model) & (frame["condition"] == condition)][[*_PAIR, "value"]]
-            for model, condition in ((model_a, condition_a), (model_b, condition_b))
-        ]
-        both = sides[0].merge(sides[1], on=_PAIR, suffixes=("_a", "_b"))
-        both["difference"] = both["value_a"] - both["value_b"]
-        for (source, country, sample, metric, base), values in both.groupby(
-            ["source", "country", "sample_type", "metric", "base"]
-        ):
-            per_question = values.groupby("question_id", sort=True)["difference"].agg(["sum", "size"])
-            low = high = p_value = None
-            if len(per_question) > 1:
-                weights = cluster_weights([str(name) for name in per_question.index], n_resamples, seed)
-                means = (weights @ per_question["sum"].to_numpy()) / (weights @ per_question["size"].to_numpy())
-                low, high = np.quantile(means, [0.025, 0.975])
-                p_value = min(1.0, 2 * (min((means <= 0).sum(), (means >= 0).sum()) + 1) / (n_resamples + 1))
-            rows.append(
-                (
-                    source, comparison, model_a, condition_a, model_b, condition_b, country, sample, metric, base,
-                    len(per_question), values["difference"].mean(), low, high, p_value, None, None, n_resamples, seed,
-                )
-            )  # fmt: skip
-    result = pd.DataFrame(rows, columns=COLUMNS).astype({"p_value": float, "p_holm": float, "p_bh": float})
-    family = ["source", "model_version_a", "condition_a", "model_version_b", "condition_b", "metric", "base"]
-    for _, index in result[result["p_value"].notna()].groupby(family).groups.items():
-        p = result.loc[index, "p_value"].to_numpy()
-        result.loc[index, "p_holm"] = holm(p)
-        result.loc[index, "p_bh"] = false_discovery_control(p)
-    return result
+        frame = as_frame(
+            table,
+            paired_differences(table, [(index[a], index[b]) for _, a, b in chosen], settings),
+            settings,
+            comparison=[kind for kind, _, _ in chosen],
+            model_version_a=[a[0] for _, a, _ in chosen],
+            condition_a=[a[1] for _, a, _ in chosen],
+            model_version_b=[b[0] for _, _, b in chosen],
+            condition_b=[b[1] for _, _, b in chosen],
+        )
+        parts.append(frame.assign(**names))
+    if not parts:
+        return pd.DataFrame(columns=COLUMNS)
+    return pd.concat(parts, ignore_index=True)[COLUMNS]

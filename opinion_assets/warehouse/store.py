@@ -19,6 +19,8 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from tenacity import before_sleep_log, retry, retry_if_exception, stop_after_delay, wait_random_exponential
 
@@ -190,6 +192,24 @@ class Store:
         """
         parts = [pq.ParquetFile(file).read() for file in self._files(table, partition)]
         return pa.concat_tables(parts or [schema.table(table).arrow_schema.empty_table()]).to_pandas()
+
+    def read_where(self, table: str, columns: Sequence[str], condition: pc.Expression) -> pd.DataFrame:
+        """Some columns of the rows that fulfil a condition, of all partitions; texts are categories.
+
+        For tables of millions of rows of which few are wanted: only these are held in memory.
+        """
+        definition = schema.table(table).arrow_schema
+        texts = [field.name for field in definition if pa.types.is_string(field.type)]
+        options = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=texts))
+        wanted = pa.schema(
+            [
+                field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in texts else field
+                for field in definition
+            ]
+        )
+        files = [str(file) for file in self.partitions(table)]
+        rows = ds.dataset(files, schema=wanted, format=options).to_table(columns=list(columns), filter=condition)
+        return rows.unify_dictionaries().to_pandas()
 
     def exists(self, table: str, **partition: str) -> bool:
         """Whether any matching partition is stored."""

@@ -90,29 +90,139 @@ CREATE TABLE IF NOT EXISTS similarity.model_comparison (
     difference    DOUBLE NOT NULL,
     ci_low        DOUBLE,
     ci_high       DOUBLE,
+    interval      VARCHAR NOT NULL,
+    confidence    DOUBLE NOT NULL,
     p_value       DOUBLE,
     p_holm        DOUBLE,
     p_bh          DOUBLE,
     n_resamples   BIGINT NOT NULL,
+    n_permutations BIGINT NOT NULL,
     seed          BIGINT NOT NULL
 );
-COMMENT ON TABLE similarity.model_comparison IS 'Paired differences A - B of country means over the questions that both answered.';
+COMMENT ON TABLE similarity.model_comparison IS 'Paired differences A - B of country means over the questions that both answered; whole countries, newest waves. Which pairs stand here is a setting of the asset.';
 COMMENT ON COLUMN similarity.model_comparison.source IS 'Survey source.';
-COMMENT ON COLUMN similarity.model_comparison.comparison IS 'model (two models, one condition), version (two versions of one model) or condition (one model, two conditions).';
+COMMENT ON COLUMN similarity.model_comparison.comparison IS 'model (two models, one condition), version (two versions of one model: A is the newer, so the difference is the drift) or condition (one model; B is default unless neither is).';
 COMMENT ON COLUMN similarity.model_comparison.model_version_a IS 'Model version A.';
 COMMENT ON COLUMN similarity.model_comparison.condition_a IS 'Condition of A.';
 COMMENT ON COLUMN similarity.model_comparison.model_version_b IS 'Model version B.';
 COMMENT ON COLUMN similarity.model_comparison.condition_b IS 'Condition of B.';
 COMMENT ON COLUMN similarity.model_comparison.country IS 'ISO 3166 code.';
-COMMENT ON COLUMN similarity.model_comparison.sample_type IS 'national, non_national, old_national or current_national.';
+COMMENT ON COLUMN similarity.model_comparison.sample_type IS 'national, non_national, old_national or current_national; never merged.';
 COMMENT ON COLUMN similarity.model_comparison.metric IS 'Name of the metric.';
-COMMENT ON COLUMN similarity.model_comparison.base IS 'Base of the logarithm; empty for metrics without one.';
+COMMENT ON COLUMN similarity.model_comparison.base IS 'Base of the logarithm: e or 2; empty for metrics without one.';
 COMMENT ON COLUMN similarity.model_comparison.n_questions IS 'Questions that both sides answered.';
 COMMENT ON COLUMN similarity.model_comparison.difference IS 'Mean of A minus mean of B.';
-COMMENT ON COLUMN similarity.model_comparison.ci_low IS 'Lower end of the 95 % interval; NULL with fewer than 2 questions.';
-COMMENT ON COLUMN similarity.model_comparison.ci_high IS 'Upper end of the 95 % interval; NULL with fewer than 2 questions.';
-COMMENT ON COLUMN similarity.model_comparison.p_value IS 'Two-sided bootstrap p value of difference = 0; NULL with fewer than 2 questions.';
-COMMENT ON COLUMN similarity.model_comparison.p_holm IS 'p value corrected by Holm over the countries of the comparison.';
-COMMENT ON COLUMN similarity.model_comparison.p_bh IS 'p value corrected by Benjamini-Hochberg over the countries of the comparison.';
-COMMENT ON COLUMN similarity.model_comparison.n_resamples IS 'Bootstrap resamples.';
-COMMENT ON COLUMN similarity.model_comparison.seed IS 'Seed of the bootstrap.';
+COMMENT ON COLUMN similarity.model_comparison.ci_low IS 'Lower end of the bootstrap interval of the difference, questions resampled; NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.model_comparison.ci_high IS 'Upper end of the bootstrap interval of the difference, questions resampled; NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.model_comparison.interval IS 'percentile or bca.';
+COMMENT ON COLUMN similarity.model_comparison.confidence IS 'Nominal coverage of the interval, e.g. 0.95.';
+COMMENT ON COLUMN similarity.model_comparison.p_value IS 'Two-sided p value of difference = 0 by random sign flips of whole questions; at least 1 / (n_permutations + 1). NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.model_comparison.p_holm IS 'p value corrected by Holm over the countries of one pair A, B.';
+COMMENT ON COLUMN similarity.model_comparison.p_bh IS 'p value corrected by Benjamini-Hochberg over the countries of one pair A, B.';
+COMMENT ON COLUMN similarity.model_comparison.n_resamples IS 'Bootstrap resamples behind the interval.';
+COMMENT ON COLUMN similarity.model_comparison.n_permutations IS 'Sign patterns behind the p value.';
+COMMENT ON COLUMN similarity.model_comparison.seed IS 'Seed of resamples and sign patterns.';
+
+CREATE TABLE IF NOT EXISTS similarity.condition_effect (
+    source        VARCHAR NOT NULL,
+    model_version VARCHAR NOT NULL,
+    condition     VARCHAR NOT NULL,
+    country       VARCHAR NOT NULL,
+    sample_type   VARCHAR NOT NULL,
+    is_target     BOOLEAN NOT NULL,
+    metric        VARCHAR NOT NULL,
+    base          VARCHAR NOT NULL,
+    effect        VARCHAR NOT NULL,
+    default_mean  DOUBLE NOT NULL,
+    condition_mean DOUBLE NOT NULL,
+    default_rank  BIGINT NOT NULL,
+    condition_rank BIGINT NOT NULL,
+    n_ranked      BIGINT NOT NULL,
+    n_questions   BIGINT NOT NULL,
+    difference    DOUBLE NOT NULL,
+    ci_low        DOUBLE,
+    ci_high       DOUBLE,
+    interval      VARCHAR NOT NULL,
+    confidence    DOUBLE NOT NULL,
+    p_value       DOUBLE,
+    p_holm        DOUBLE,
+    p_bh          DOUBLE,
+    n_resamples   BIGINT NOT NULL,
+    n_permutations BIGINT NOT NULL,
+    seed          BIGINT NOT NULL
+);
+COMMENT ON TABLE similarity.condition_effect IS 'What a prompt condition changes in a model''s similarity to each country, against the same model''s default over the same questions; whole countries, newest waves.';
+COMMENT ON COLUMN similarity.condition_effect.source IS 'Survey source.';
+COMMENT ON COLUMN similarity.condition_effect.model_version IS 'Whole dated model id.';
+COMMENT ON COLUMN similarity.condition_effect.condition IS 'Prompt condition other than default.';
+COMMENT ON COLUMN similarity.condition_effect.country IS 'ISO 3166 code of the country compared with.';
+COMMENT ON COLUMN similarity.condition_effect.sample_type IS 'national, non_national, old_national or current_national; never merged.';
+COMMENT ON COLUMN similarity.condition_effect.is_target IS 'Whether the condition speaks for this country: X of cross_national:X, or at least half of its population uses L of linguistic:L (translation.speakers).';
+COMMENT ON COLUMN similarity.condition_effect.metric IS 'Name of the metric.';
+COMMENT ON COLUMN similarity.condition_effect.base IS 'Base of the logarithm: e or 2; empty for metrics without one.';
+COMMENT ON COLUMN similarity.condition_effect.effect IS 'total: change of the mean. specific: change beyond the mean change toward the other countries (national samples) that were asked the same questions.';
+COMMENT ON COLUMN similarity.condition_effect.default_mean IS 'Mean under default; for specific, of the value less the mean of the other countries.';
+COMMENT ON COLUMN similarity.condition_effect.condition_mean IS 'The same under the condition.';
+COMMENT ON COLUMN similarity.condition_effect.default_rank IS 'Rank of the country by default_mean among the countries of its sample type, 1 the closest. For total, countries are ranked on different questions.';
+COMMENT ON COLUMN similarity.condition_effect.condition_rank IS 'Rank of the country by condition_mean, as default_rank.';
+COMMENT ON COLUMN similarity.condition_effect.n_ranked IS 'Countries that were ranked.';
+COMMENT ON COLUMN similarity.condition_effect.n_questions IS 'Questions that were answered under both conditions.';
+COMMENT ON COLUMN similarity.condition_effect.difference IS 'condition_mean - default_mean; for similarities, positive is a move toward the country.';
+COMMENT ON COLUMN similarity.condition_effect.ci_low IS 'Lower end of the bootstrap interval of the difference, questions resampled; NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.condition_effect.ci_high IS 'Upper end of the bootstrap interval of the difference, questions resampled; NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.condition_effect.interval IS 'percentile or bca.';
+COMMENT ON COLUMN similarity.condition_effect.confidence IS 'Nominal coverage of the interval, e.g. 0.95.';
+COMMENT ON COLUMN similarity.condition_effect.p_value IS 'Two-sided p value of difference = 0 by random sign flips of whole questions; at least 1 / (n_permutations + 1). NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.condition_effect.p_holm IS 'p value corrected by Holm over the countries of one condition and effect.';
+COMMENT ON COLUMN similarity.condition_effect.p_bh IS 'p value corrected by Benjamini-Hochberg over the countries of one condition and effect.';
+COMMENT ON COLUMN similarity.condition_effect.n_resamples IS 'Bootstrap resamples behind the interval.';
+COMMENT ON COLUMN similarity.condition_effect.n_permutations IS 'Sign patterns behind the p value.';
+COMMENT ON COLUMN similarity.condition_effect.seed IS 'Seed of resamples and sign patterns.';
+
+CREATE TABLE IF NOT EXISTS similarity.condition_entropy (
+    source        VARCHAR NOT NULL,
+    model_version VARCHAR NOT NULL,
+    condition     VARCHAR NOT NULL,
+    country       VARCHAR NOT NULL,
+    sample_type   VARCHAR NOT NULL,
+    is_target     BOOLEAN NOT NULL,
+    comparison    VARCHAR NOT NULL,
+    base          VARCHAR NOT NULL,
+    mean_a        DOUBLE NOT NULL,
+    mean_b        DOUBLE NOT NULL,
+    n_questions   BIGINT NOT NULL,
+    difference    DOUBLE NOT NULL,
+    ci_low        DOUBLE,
+    ci_high       DOUBLE,
+    interval      VARCHAR NOT NULL,
+    confidence    DOUBLE NOT NULL,
+    p_value       DOUBLE,
+    p_holm        DOUBLE,
+    p_bh          DOUBLE,
+    n_resamples   BIGINT NOT NULL,
+    n_permutations BIGINT NOT NULL,
+    seed          BIGINT NOT NULL
+);
+COMMENT ON TABLE similarity.condition_entropy IS 'Whether a prompt condition flattens a model''s answers into a stereotype: their entropy against the default''s and against the people''s, over the same questions.';
+COMMENT ON COLUMN similarity.condition_entropy.source IS 'Survey source.';
+COMMENT ON COLUMN similarity.condition_entropy.model_version IS 'Whole dated model id.';
+COMMENT ON COLUMN similarity.condition_entropy.condition IS 'Prompt condition other than default.';
+COMMENT ON COLUMN similarity.condition_entropy.country IS 'ISO 3166 code: the questions asked there, and the entropy of its people. Empty: each question once, without people.';
+COMMENT ON COLUMN similarity.condition_entropy.sample_type IS 'national, non_national, old_national or current_national; never merged. Empty where country is.';
+COMMENT ON COLUMN similarity.condition_entropy.is_target IS 'Whether the condition speaks for this country, as in similarity.condition_effect.';
+COMMENT ON COLUMN similarity.condition_entropy.comparison IS 'condition_default, condition_human or default_human: whose mean A, whose mean B.';
+COMMENT ON COLUMN similarity.condition_entropy.base IS 'Base of the logarithm: e, so entropies are in nats.';
+COMMENT ON COLUMN similarity.condition_entropy.mean_a IS 'Mean entropy of the first: answers under the condition, or under default.';
+COMMENT ON COLUMN similarity.condition_entropy.mean_b IS 'Mean entropy of the second: answers under default, or the country''s people.';
+COMMENT ON COLUMN similarity.condition_entropy.n_questions IS 'Questions that both have a distribution for.';
+COMMENT ON COLUMN similarity.condition_entropy.difference IS 'mean_a - mean_b; negative: the first are less varied.';
+COMMENT ON COLUMN similarity.condition_entropy.ci_low IS 'Lower end of the bootstrap interval of the difference, questions resampled; NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.condition_entropy.ci_high IS 'Upper end of the bootstrap interval of the difference, questions resampled; NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.condition_entropy.interval IS 'percentile or bca.';
+COMMENT ON COLUMN similarity.condition_entropy.confidence IS 'Nominal coverage of the interval, e.g. 0.95.';
+COMMENT ON COLUMN similarity.condition_entropy.p_value IS 'Two-sided p value of difference = 0 by random sign flips of whole questions; at least 1 / (n_permutations + 1). NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.condition_entropy.p_holm IS 'p value corrected by Holm over the countries of one condition and comparison.';
+COMMENT ON COLUMN similarity.condition_entropy.p_bh IS 'p value corrected by Benjamini-Hochberg over the countries of one condition and comparison.';
+COMMENT ON COLUMN similarity.condition_entropy.n_resamples IS 'Bootstrap resamples behind the interval.';
+COMMENT ON COLUMN similarity.condition_entropy.n_permutations IS 'Sign patterns behind the p value.';
+COMMENT ON COLUMN similarity.condition_entropy.seed IS 'Seed of resamples and sign patterns.';
