@@ -5,6 +5,7 @@ into a :class:`Reply` or a :class:`RequestFailed` that says whether another atte
 retries, concurrency, budgets and journals (``elicitation.collect``), and the meaning of the letters.
 """
 
+import asyncio
 import contextlib
 import email.utils
 import math
@@ -22,6 +23,8 @@ import orjson
 
 from opinion_assets.errors import InputError
 from opinion_assets.models.registry import ModelVersion
+
+_MOST_BODY = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class RequestFailed(Exception):  # noqa: N818 - the standard name of the event; 
 
     ``retryable``: another attempt may succeed. ``retry_after``: seconds the server asked to wait. ``throttled``: the
     server asked for fewer requests. ``maybe_billed``: the server may have done, and charged, the work. ``fatal``: no
-    request to this endpoint can succeed (wrong key, unknown model), so the run should stop.
+    request to this endpoint can succeed (wrong key, unknown model), so the run should stop. ``body``: the beginning of
+    a reply that arrived and could not be read, as text, so that what was paid for can be looked at.
     """
 
     def __init__(
@@ -65,10 +69,11 @@ class RequestFailed(Exception):  # noqa: N818 - the standard name of the event; 
         throttled: bool = False,
         maybe_billed: bool = False,
         fatal: bool = False,
+        body: str | None = None,
     ) -> None:
         super().__init__(reason)
         self.reason, self.retryable, self.retry_after = reason, retryable, retry_after
-        self.throttled, self.maybe_billed, self.fatal = throttled, maybe_billed, fatal
+        self.throttled, self.maybe_billed, self.fatal, self.body = throttled, maybe_billed, fatal, body
 
 
 class Client(Protocol):
@@ -112,7 +117,6 @@ class HttpClient:
     def __init__(self, model: ModelVersion, base_url: str, key: str | None) -> None:
         self.model, self.base_url = model, base_url
         self._key = key
-        # A slow body trickles: httpx's read timeout restarts with every byte, so `ask` also bounds the whole attempt.
         self.http = httpx.AsyncClient(
             headers={**self._headers(), "Content-Type": "application/json"},
             timeout=httpx.Timeout(model.timeout_s, pool=None),
@@ -137,23 +141,45 @@ class HttpClient:
         status, headers, body = await self.send("POST", path, orjson.dumps(payload))
         if status != 200:
             raise self.failure(status, headers, body)
+        return self.read(request, body)
+
+    def read(self, request: Request, body: bytes) -> Reply:
+        """The reply in the body of an HTTP 200; :class:`RequestFailed`, with the body, where there is none."""
         try:
-            return self.parse(request, orjson.loads(body))
+            content = orjson.loads(body)
         except orjson.JSONDecodeError:
-            raise RequestFailed("reply is not JSON", retryable=True, maybe_billed=True) from None
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise RequestFailed(
-                f"reply lacks an expected field ({type(error).__name__})", retryable=True, maybe_billed=True
-            ) from None
+            raise self._unreadable("reply is not JSON", body) from None
+        if isinstance(content, dict) and content.get("error"):
+            raise self._unreadable(f"HTTP 200 with an error{self._message(body)}", body)
+        try:
+            return self.parse(request, content)
+        except Exception as error:  # whatever a server sends, it must not end the run
+            raise self._unreadable(f"reply lacks an expected field ({type(error).__name__})", body) from None
+
+    def _unreadable(self, reason: str, body: bytes) -> RequestFailed:
+        text = body[:_MOST_BODY].decode("utf-8", "replace")
+        return RequestFailed(reason, retryable=True, maybe_billed=True, body=self._without_key(text))
 
     async def send(self, method: str, path: str, content: bytes | None = None) -> tuple[int, httpx.Headers, bytes]:
-        """Status, headers and body of one HTTP exchange; :class:`RequestFailed` where it broke down."""
+        """Status, headers and body of one HTTP exchange; :class:`RequestFailed` where it broke down.
+
+        Nothing in the body is this client's key: a server that repeats it finds it replaced.
+        """
         with transport_failures():
-            response = await self.http.request(method, self.base_url + path, content=content)
-        return response.status_code, response.headers, response.content
+            # httpx's read timeout begins anew with every byte that trickles in; this one bounds the whole exchange.
+            async with asyncio.timeout(self.model.timeout_s):
+                response = await self.http.request(method, self.base_url + path, content=content)
+        body = response.content
+        if self._key and (key := self._key.encode()) in body:
+            body = body.replace(key, b"[key]")
+        return response.status_code, response.headers, body
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> RequestFailed:
-        """The failure that an HTTP status other than 200 stands for."""
+        """The failure that an HTTP status other than 200 stands for.
+
+        Refusals are taken as free. A gateway's 502 and 504 and other time-outs say nothing about what happened behind
+        them: they may be charged.
+        """
         reason = f"HTTP {status}{self._message(body)}"
         if status == 429:
             # "insufficient_quota" also arrives as 429 at OpenAI, but waiting does not help.
@@ -161,8 +187,13 @@ class HttpClient:
                 return RequestFailed(reason, fatal=True)
             return RequestFailed(reason, retryable=True, throttled=True, retry_after=retry_after(headers))
         if status in (408, 409, 425) or status >= 500:
-            throttled = status in (503, 529)  # 529: Anthropic's "overloaded"
-            return RequestFailed(reason, retryable=True, throttled=throttled, retry_after=retry_after(headers))
+            return RequestFailed(
+                reason,
+                retryable=True,
+                throttled=status in (503, 529),  # 529: Anthropic's "overloaded"
+                retry_after=retry_after(headers),
+                maybe_billed=status in (408, 502, 504, 522, 524),
+            )
         return RequestFailed(reason, fatal=status in (401, 402, 403, 404, 405))
 
     def _message(self, body: bytes) -> str:
@@ -173,10 +204,12 @@ class HttpClient:
             message = str(error.get("message") or error.get("type")) if isinstance(error, dict) else str(error)
         except (orjson.JSONDecodeError, AttributeError):
             return ""
+        return f": {self._without_key(' '.join(message.split()))[:200]}"
+
+    def _without_key(self, text: str) -> str:
         if self._key:
-            message = message.replace(self._key, "[key]")
-        message = re.sub(r"(?i)\b(sk|key|bearer)[-_ ][\w*.\-]{6,}", "[key]", " ".join(message.split()))
-        return f": {message[:200]}"
+            text = text.replace(self._key, "[key]")
+        return re.sub(r"(?i)\b(sk|key|bearer)[-_ ][\w*.\-]{6,}", "[key]", text)
 
     def _headers(self) -> dict[str, str]:
         raise NotImplementedError
@@ -199,12 +232,12 @@ def transport_failures() -> Iterator[None]:
         raise RequestFailed(f"cannot connect ({_words(error)})", retryable=True) from None
     except (httpx.ConnectTimeout, httpx.PoolTimeout):
         raise RequestFailed("connecting timed out", retryable=True) from None
-    except httpx.TimeoutException:
+    except (httpx.TimeoutException, TimeoutError):
         raise RequestFailed("timed out", retryable=True, maybe_billed=True) from None
-    except httpx.TransportError as error:
+    except (httpx.TransportError, httpx.DecodingError) as error:
         reason = f"connection broke ({_words(error)})"
         raise RequestFailed(reason, retryable=True, maybe_billed=True) from None
-    except (httpx.InvalidURL, httpx.DecodingError, httpx.TooManyRedirects) as error:
+    except (httpx.InvalidURL, httpx.TooManyRedirects) as error:
         raise RequestFailed(f"unreadable reply ({_words(error)})", maybe_billed=True) from None
 
 
@@ -214,7 +247,7 @@ def _words(error: Exception) -> str:
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait by a Retry-After header (a number of seconds or a date, RFC 9110 10.2.3); None without one."""
-    value = headers.get("retry-after-ms")
+    value = headers.get("retry-after-ms")  # OpenAI's finer one
     if value is not None and re.fullmatch(r"\d+(\.\d+)?", value.strip()):
         return float(value) / 1000
     value = headers.get("retry-after")
@@ -224,9 +257,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return float(value)
     try:
         date = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        # By the server's own clock where it tells it: ours may be wrong.
+        now = email.utils.parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
+        return max(
+            0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now.replace(tzinfo=now.tzinfo or UTC)).total_seconds()
+        )
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (date - datetime.now(UTC if date.tzinfo else None)).total_seconds())
 
 
 class OpenAIClient(HttpClient):
@@ -265,14 +302,17 @@ class OpenAIClient(HttpClient):
                     positions.append((str(token), [(str(top), _log(value)) for top, value in tops.items()]))
             if not positions:
                 raise ValueError("no log-probabilities")
-        text = choice["text"] if request.method == "completion_logprobs" else choice["message"]["content"]
+        if request.method == "sampling":
+            text = choice["message"]["content"]
+        else:  # the answer stands in the log-probabilities; a missing text is no reason to throw it away
+            text = choice.get("text") or (choice.get("message") or {}).get("content")
         usage = reply.get("usage") or {}
         return Reply(
             "" if text is None else str(text),
             positions,
             _count(usage.get("prompt_tokens")),
             _count(usage.get("completion_tokens")),
-            reply.get("model"),
+            _name(reply.get("model")),
         )
 
 
@@ -294,15 +334,10 @@ class AnthropicClient(HttpClient):
     def parse(self, request: Request, reply: Any) -> Reply:
         text = "".join(block["text"] for block in reply["content"] if block["type"] == "text")
         usage = reply.get("usage") or {}
-        cached = (usage.get("cache_read_input_tokens") or 0) + (usage.get("cache_creation_input_tokens") or 0)
         prompt_tokens = _count(usage.get("input_tokens"))
-        return Reply(
-            text,
-            (),
-            None if prompt_tokens is None else prompt_tokens + cached,
-            _count(usage.get("output_tokens")),
-            reply.get("model"),
-        )
+        if prompt_tokens is not None:
+            prompt_tokens += sum(_count(usage.get(f"cache_{kind}_input_tokens")) or 0 for kind in ("read", "creation"))
+        return Reply(text, (), prompt_tokens, _count(usage.get("output_tokens")), _name(reply.get("model")))
 
 
 def _log(value: object) -> float:
@@ -313,11 +348,12 @@ def _log(value: object) -> float:
 
 
 def _count(value: object) -> int | None:
-    if value is None:
-        return None
-    if not isinstance(value, int) or value < 0:
-        raise ValueError("token count")
-    return value
+    """A token count; None where the server gives none or nonsense: the answer counts, and is charged at its most."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _name(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def utc_now() -> str:
