@@ -519,7 +519,7 @@ class _Buyer:
         self._release(batch)
         if self.work is not None:
             for number, task in enumerate(batch.tasks):
-                self.work._finish(task, answers.get(number, -1))
+                self.work._finish(task, answers.get(number))
         n_failed = len(batch.records) - len(answers)
         if self.work is not None and (state.refused or (n_failed == len(batch.records) and n_failed >= _GIVE_UP_FROM)):
             last = next(reversed(failures.values())).reason if failures else state.reason

@@ -63,6 +63,10 @@ class Budget:
         self._run += change
         self._change(change)
 
+    def sync(self) -> None:
+        """Force the project's sum onto the disk."""
+        os.fdatasync(self._fd)
+
     def adopt(self, usd: float) -> None:
         """Count towards this run a reservation that an earlier process left in the project's sum."""
         self._run += math.ceil(usd * _NANO)

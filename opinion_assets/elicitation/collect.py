@@ -7,8 +7,13 @@ storage formats (``journal``) and any warehouse or Dagster matter.
 
 import asyncio
 import contextlib
+import contextvars
 import functools
+import logging
 import math
+import os
+import queue
+import tempfile
 import threading
 import time
 from collections import Counter, deque
@@ -35,6 +40,7 @@ from opinion_assets.identity import sha256_json
 from opinion_assets.models import embedded
 from opinion_assets.models.client import Client, HttpClient, Reply, Request, RequestFailed, open_client, utc_now
 from opinion_assets.models.registry import ModelVersion
+from opinion_assets.paths import path_key
 
 __all__ = ["ANSWER_COLUMNS", "CollectReport", "ElicitationSettings", "PlanReport", "answers", "collect", "plan"]
 
@@ -65,8 +71,13 @@ ANSWER_COLUMNS = [
 # Tokens that a server adds around a message (roles, turn markers), at most.
 _MESSAGE_OVERHEAD = 64
 _SYNC_EVERY_S = 2.0
+# Disk space set aside for the answer to each request that may be under way.
+_ROOM_PER_REQUEST = 32_768
+# How long requests under way may still take after an interruption, beyond their own time-out.
+_GRACE_S = 5.0
 # Failures in a row, after all their attempts, at which a run gives up: the server is gone.
 _GIVE_UP_AFTER = 25
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -172,6 +183,7 @@ class _Task:
     sample_index: int
     request: Request
     prompt: str
+    prompt_hash: str
     request_hash: str
     most_prompt_tokens: int
 
@@ -198,8 +210,11 @@ def collect(
     :func:`answers` reads them. Answers that a model gave before are never asked for again; failed requests are.
 
     Raises :class:`BudgetError` when the next request could pass ``budget_usd`` (this run) or ``project_budget_usd``
-    (all runs that share ``journal_dir``), and :class:`OpinionAssetsError` when the endpoint refuses every request;
-    what was bought until then is kept. The exception's ``report`` attribute is the :class:`CollectReport`.
+    (all runs that share ``journal_dir``), and :class:`OpinionAssetsError` when the endpoint refuses every request, asks
+    for a longer wait than the settings allow, or the journal cannot be written; what was bought until then is kept.
+    The exception's ``report`` attribute is the :class:`CollectReport`. An exception that a signal raises here (Ctrl-C,
+    Dagster's termination) passes on after the requests under way have been answered and journalled; a second one
+    leaves them. ``progress`` is called in the caller's thread.
     """
     settings = settings or ElicitationSettings()
     _check_askable(model, settings)
@@ -214,14 +229,19 @@ def collect(
             with Journal(folder) as journal:
                 _run_async(model, None, lambda client: batches.resume(client, model, settings, journal, budget, report))
         journal = stack.enter_context(Journal(folder))
-        work = _Collection(planner, journal, budget, report, progress)
+        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        work = _Collection(planner, journal, budget, report, None if progress is None else lines.put)
+        stack.callback(work.close)
         try:
             # The embedded model is loaded only if there is something to ask.
             if work.has_work():
                 endpoint = stack.enter_context(embedded.serve(model)) if model.provider == "embedded" else None
-                _run_async(
-                    model, endpoint, functools.partial(batches.run, work) if settings.use_batch_api else work.run
-                )
+                if settings.use_batch_api:
+                    _run_async(model, endpoint, functools.partial(batches.run, work), lines, progress)
+                else:
+                    _run_async(model, endpoint, work.run, lines, progress, work.interrupt)
+            else:
+                work.raise_stop()
         finally:
             report.n_damaged_lines = journal.n_damaged
             report.seconds = time.monotonic() - started
@@ -242,30 +262,60 @@ def _check_askable(model: ModelVersion, settings: ElicitationSettings) -> None:
 
 
 def _run_async(
-    model: ModelVersion, endpoint: str | None, do: Callable[[HttpClient], Coroutine[Any, Any, None]]
+    model: ModelVersion,
+    endpoint: str | None,
+    do: Callable[[HttpClient], Coroutine[Any, Any, None]],
+    lines: "queue.SimpleQueue[str | None] | None" = None,
+    progress: Callable[[str], None] | None = None,
+    interrupt: Callable[[], None] | None = None,
 ) -> None:
-    """Run to the end, also where this thread already runs an event loop (a notebook)."""
+    """Run to the end in a thread of its own, and pass its ``lines`` on to ``progress`` in this one.
+
+    Python raises a signal's exception in the main thread, between any two instructions. Here that is never between a
+    reply and the journal. After one, ``interrupt`` is called in the event loop, and what is under way may end.
+    """
+    lines = lines or queue.SimpleQueue()
+    runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+    loop = runner.get_loop()
+    outcome: list[BaseException] = []
+    tasks: list[asyncio.Task[None] | None] = []
 
     async def run() -> None:
+        tasks.append(asyncio.current_task())
         async with open_client(model, endpoint) as client:
             await do(client)
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(run())
-        return
-    outcome: list[BaseException] = []
-
     def target() -> None:
         try:
-            asyncio.run(run())
+            with runner:
+                runner.run(run())
         except BaseException as error:
             outcome.append(error)
+        finally:
+            lines.put(None)
 
-    thread = threading.Thread(target=target, name="collect")
+    def call(function: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(function)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(target,), name="collect")
     thread.start()
-    thread.join()
+    try:
+        while (line := lines.get()) is not None:
+            if progress is not None:
+                progress(line)
+        thread.join()
+    except BaseException:
+        try:
+            if interrupt is not None:
+                call(interrupt)
+                thread.join(model.timeout_s + _GRACE_S)
+        finally:
+            for task in tasks:
+                if task is not None:
+                    call(task.cancel)
+            thread.join()
+        raise
     if outcome:
         raise outcome[0]
 
@@ -330,7 +380,7 @@ class _Planner:
                 self.settings.seed + number if method == "sampling" and model.provider != "anthropic" else None,
             )
             request_hash = sha256_json([self.settings_key, question.question_id, prompt_hash, order, sample_index])
-            yield _Task(question, number, order, sample_index, request, text, request_hash, most)
+            yield _Task(question, number, order, sample_index, request, text, prompt_hash, request_hash, most)
 
     def _render(
         self, question: _Question, order: tuple[int, ...]
@@ -372,7 +422,7 @@ def _options_by_question(options: pd.DataFrame, texts: dict[str, str]) -> dict[s
 class _Stop(Exception):  # noqa: N818 - control flow: ends all workers
     """Ends the run; the error is raised to the caller after what is under way has ended."""
 
-    def __init__(self, error: OpinionAssetsError) -> None:
+    def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
 
@@ -391,7 +441,8 @@ class _Collection:
         self.planner, self.journal, self.budget, self.report = planner, journal, budget, report
         self.progress = progress
         self.model, self.settings = planner.model, planner.settings
-        self.stop: OpinionAssetsError | None = None
+        self._stop: Exception | None = None
+        self._stopping = asyncio.Event()
         self._plan = self._planned()
         self._head: _Task | None = None
         self._again: deque[_Task] = deque()  # next rounds of adaptive sampling
@@ -403,8 +454,39 @@ class _Collection:
         self._changed = asyncio.Event()
         self._failures_in_a_row = 0
         self._started = time.monotonic()
+        # A provider may count tokens that we do not know of. How many is seen at the first reply; with a budget to
+        # keep, only one request is under way until then.
+        self.usage_known = budget.run_usd is None and budget.project_usd is None
+        self.most_factor = 1.0
+        self._unwritten: list[dict[str, Any]] = []
         model = self.model
-        self._throttle = Throttle(model.max_concurrency, model.requests_per_minute, model.tokens_per_minute)
+        self.throttle = Throttle(
+            model.max_concurrency,
+            model.requests_per_minute,
+            model.tokens_per_minute,
+            journal.folder.parent / "pace",
+        )
+
+    def close(self) -> None:
+        """Give back what is not the journal's or the budget's."""
+        self.throttle.close()
+
+    @property
+    def stop(self) -> Exception | None:
+        """What ends the run; set once, and then nothing more is sent."""
+        return self._stop
+
+    @stop.setter
+    def stop(self, error: Exception | None) -> None:
+        if error is not None and self._stop is None:
+            self._stop = error
+            self._stopping.set()
+            self._changed.set()
+            self.throttle.close()
+
+    def interrupt(self) -> None:
+        """End the run after what is under way."""
+        self.stop = OpinionAssetsError(f"{self.model.model_version}: interrupted")
 
     # which task next
 
@@ -418,7 +500,7 @@ class _Collection:
             last = self.journal.variant(question.question_id)
             if last is not None and last != question.variant:
                 # Answers to an earlier wording stay in the journal; this says which wording counts now.
-                self.journal.append({"question_id": question.question_id, "variant": question.variant})
+                self.keep({"question_id": question.question_id, "variant": question.variant})
             yield from self._round(question)
 
     def _round(self, question: _Question) -> list[_Task]:
@@ -492,7 +574,7 @@ class _Collection:
                 self._claimed.append(task)
                 continue
             # Another process may have answered between our last look and our claim.
-            self.journal.refresh()
+            self.journal.catch_up()
             known = self.journal.answered(task.request_hash)
             if known is None:
                 return task
@@ -509,7 +591,8 @@ class _Collection:
         """Whether requests are left that another process is sending."""
         return bool(self._claimed)
 
-    def _finish(self, task: _Task, answer: int) -> None:
+    def _finish(self, task: _Task, answer: int | None) -> None:
+        """Note an answer; None for a failed request, after which no further round of samples is decided on."""
         question = task.question
         question.pending -= 1
         if self.model.method == "sampling":
@@ -521,7 +604,11 @@ class _Collection:
 
     async def run(self, client: Client) -> None:
         """Ask until nothing is missing; raises what stopped it."""
-        self._changed = asyncio.Event()
+        try:
+            self.journal.prepare(max(1 << 20, _ROOM_PER_REQUEST * self.model.max_concurrency))
+        except InputError as error:
+            self.stop = error
+            self.raise_stop()
         background = [asyncio.create_task(self._sync()), asyncio.create_task(self._report())]
         workers = [asyncio.create_task(self._work(client)) for _ in range(self.model.max_concurrency)]
         try:
@@ -530,7 +617,35 @@ class _Collection:
             for task in [*workers, *background]:
                 task.cancel()
             await asyncio.gather(*workers, *background, return_exceptions=True)
+            self._write_elsewhere()
         self.raise_stop()
+
+    def keep(self, record: dict[str, Any]) -> None:
+        """Journal a record. Where that fails, hold it until the run, which then ends, can put it elsewhere."""
+        try:
+            self.journal.append(record)
+        except OSError:
+            self._unwritten.append(record)
+        if self.journal.trouble is not None and self.stop is None:
+            reason = self.journal.trouble.strerror or self.journal.trouble
+            self.stop = InputError(f"the journal cannot be written: {reason}", file=self.journal.folder)
+
+    def _write_elsewhere(self) -> None:
+        """Last resort for answers that were paid for and that the journal does not take."""
+        if not self._unwritten:
+            return
+        name = f"{path_key(self.model.model_version)}-{path_key(self.planner.condition.key)}-{os.getpid()}.jsonl"
+        path = Path(tempfile.gettempdir()) / f"{time.time_ns():020d}-{name.replace('/', '-')}"
+        content = b"".join(orjson.dumps(record) + b"\n" for record in self._unwritten)
+        try:
+            path.write_bytes(content)
+            where = (
+                f"{len(self._unwritten):,} records that it did not take are in {path}; move this file into the folder"
+            )
+        except OSError:
+            where = f"{len(self._unwritten):,} records could be written nowhere and are lost"
+        _log.error("%s: %s", self.journal.folder, where)
+        self._stop = InputError(f"{self.stop}; {where}")
 
     def raise_stop(self) -> None:
         """Raise what stopped the run, if anything did."""
@@ -547,7 +662,20 @@ class _Collection:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_SYNC_EVERY_S)
-            await loop.run_in_executor(None, self.journal.sync)
+            try:
+                await loop.run_in_executor(None, self._sync_now)
+            except OSError as error:
+                self.stop = InputError(f"the journal cannot be written: {error.strerror}", file=self.journal.folder)
+                return
+
+    def _sync_now(self) -> None:
+        self.journal.sync()
+        self.budget.sync()
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep, but not beyond the end of the run."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _report(self) -> None:
         while self.progress is not None:
@@ -557,16 +685,20 @@ class _Collection:
             self.progress(self.report.line(max(least, self.report.n_requested)))
 
     async def _work(self, client: Client) -> None:
-        while (task := await self._next()) is not None:
-            try:
-                await self._one(client, task)
-            except _Stop as stop:
-                self.stop = self.stop or stop.error
-            finally:
-                self.journal.release(task.request_hash)
-                self._open -= 1
-                if self._again or self._open == 0 or self.stop is not None:
-                    self._changed.set()
+        """Whatever goes wrong in one worker ends the run, but not the requests that others have under way."""
+        try:
+            while (task := await self._next()) is not None:
+                try:
+                    await self._one(client, task)
+                finally:
+                    self.journal.release(task.request_hash)
+                    self._open -= 1
+                    if self._again or self._open == 0:
+                        self._changed.set()
+        except _Stop as stop:
+            self.stop = stop.error
+        except Exception as error:
+            self.stop = error
 
     async def _one(self, client: Client, task: _Task) -> None:
         """Ask until an answer comes or the attempts are used up, and journal the outcome."""
@@ -575,18 +707,36 @@ class _Collection:
             stop=tenacity.stop_after_attempt(self.settings.max_attempts),
             wait=_wait,
             retry=tenacity.retry_if_exception(self._worth_retrying),
+            sleep=self.pause,
             reraise=True,
         )
         try:
             reply: Reply = await retrying(attempt)
         except RequestFailed as error:
+            self._failed(task, attempt, error)
+            name = self.model.model_version
             if error.fatal:
+                raise _Stop(OpinionAssetsError(f"{name}: the endpoint refuses requests: {error.reason}")) from None
+            if error.retry_after is not None and error.retry_after > self.settings.max_wait_s:
                 raise _Stop(
-                    OpinionAssetsError(f"{self.model.model_version}: the endpoint refuses requests: {error.reason}")
+                    OpinionAssetsError(
+                        f"{name}: the endpoint asks to wait {error.retry_after:,.0f} s, longer than "
+                        f"{self.settings.max_wait_s:g} s; run again later"
+                    )
                 ) from None
-            tries = f" (after {attempt.n} attempts)" if attempt.n > 1 else ""
-            self._failed(task, attempt, error.reason + tries, error.reason)
+            if self._failures_in_a_row >= _GIVE_UP_AFTER:
+                raise _Stop(
+                    OpinionAssetsError(
+                        f"{name}: gave up after {self._failures_in_a_row} failed requests in a row; "
+                        f"the last one: {error.reason}"
+                    )
+                ) from None
             return
+        except _Stop:
+            # Between two attempts: what the earlier ones may have cost is accounted for.
+            if attempt.failure is not None:
+                self._failed(task, attempt, attempt.failure)
+            raise
         self._answered(task, attempt, reply)
 
     def _worth_retrying(self, error: BaseException) -> bool:
@@ -605,7 +755,7 @@ class _Collection:
             cost_usd=attempt.cost_usd,
             latency_s=round(attempt.latency_s, 6),
         )
-        self.journal.append(record)
+        self.keep(record)
         report = self.report
         report.n_asked += 1
         report.prompt_tokens += reply.prompt_tokens or 0
@@ -616,21 +766,17 @@ class _Collection:
         self._failures_in_a_row = 0
         self._finish(task, -1 if record["answer_index"] is None else record["answer_index"])
 
-    def _failed(self, task: _Task, attempt: "_Attempt", error: str, reason: str) -> None:
-        record = self.unanswered(task, attempt.requested_at, attempt.cost_usd) | {"error": error}
-        self.journal.append(record)
+    def _failed(self, task: _Task, attempt: "_Attempt", error: RequestFailed) -> None:
+        tries = f" (after {attempt.n} attempts)" if attempt.n > 1 else ""
+        self.keep(
+            self.unanswered(task, attempt.requested_at, attempt.cost_usd)
+            | {"error": error.reason + tries, "raw_text": attempt.body}
+        )
         self.report.n_failed += 1
-        self.report.cost_usd += record["cost_usd"]
-        self.report.failures[reason] += 1
-        self._finish(task, -1)
+        self.report.cost_usd += attempt.cost_usd
+        self.report.failures[error.reason] += 1
         self._failures_in_a_row += 1
-        if self._failures_in_a_row >= _GIVE_UP_AFTER:
-            raise _Stop(
-                OpinionAssetsError(
-                    f"{self.model.model_version}: gave up after {self._failures_in_a_row} failed requests in a row; "
-                    f"the last one: {error}"
-                )
-            )
+        self._finish(task, None)
 
     def unanswered(self, task: _Task, requested_at: str, cost_usd: float) -> dict[str, Any]:
         """The journal's record of a request without an answer.
@@ -644,7 +790,7 @@ class _Collection:
             "settings": self.planner.settings_key,
             "model_version": self.model.model_version,
             "condition": self.planner.condition.key,
-            "prompt_hash": sha256_json(task.prompt),
+            "prompt_hash": task.prompt_hash,
             "prompt": task.prompt,
             "method": self.model.method,
             "option_order": task.order,
@@ -686,53 +832,78 @@ class _Attempt:
         self.cost_usd = 0.0
         self.latency_s = 0.0
         self.requested_at = ""
+        self.failure: RequestFailed | None = None
+        self.body: str | None = None  # the last reply that could not be read
 
     async def __call__(self) -> Reply:
-        work, task, model = self.work, self.task, self.work.model
-        if self.n:
-            work.report.n_retries += 1
-        self.n += 1
-        throttle = work._throttle
-        most = model.cost_usd(task.most_prompt_tokens, task.request.max_tokens)
-        started = await throttle.acquire(task.most_prompt_tokens // 4 + task.request.max_tokens)
-        spent = 0.0
-        reserved = False
+        work, task = self.work, self.task
+        estimate = task.most_prompt_tokens // 4 + task.request.max_tokens
+        started = await work.throttle.acquire(estimate)
         try:
-            if most:
-                reserved = await self._reserve(most)
-                spent = most  # until we know better: a cancelled request may be charged
-            self.requested_at = utc_now()
-            clock = time.perf_counter()
+            if work.stop is not None:
+                raise _Stop(work.stop)
+            most = await self._reserve()
+            if self.n:
+                work.report.n_retries += 1
+            self.n += 1
+            try:
+                reply = await self._ask(most)
+            except RequestFailed as error:
+                self.failure, self.body = error, error.body or self.body
+                if error.throttled:
+                    work.throttle.throttled(started, error.retry_after)
+                raise
+        finally:
+            work.throttle.release()
+        used = (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
+        work.throttle.succeeded(estimate, used)
+        return reply
+
+    async def _ask(self, most: float) -> Reply:
+        """One exchange, whose cost replaces the reserved ``most`` US dollars, however it ends."""
+        work, task, model = self.work, self.task, self.work.model
+        spent = most  # until we know better: a cancelled request may be charged
+        self.requested_at = utc_now()
+        clock = time.perf_counter()
+        try:
             reply = await self.client.ask(task.request)
             self.latency_s = time.perf_counter() - clock
             spent = model.cost_usd(
                 task.most_prompt_tokens if reply.prompt_tokens is None else reply.prompt_tokens,
                 task.request.max_tokens if reply.completion_tokens is None else reply.completion_tokens,
             )
+            work.usage_known = True
+            if spent > most:
+                work.most_factor *= spent / most
+                _log.warning("%s charges more tokens than were sent; reserving more", model.model_version)
         except RequestFailed as error:
             if not error.maybe_billed:
                 spent = 0.0
-            if error.throttled:
-                throttle.throttled(started, error.retry_after)
             raise
         finally:
             self.cost_usd += spent
-            if reserved:
+            if most:
                 work.n_reserved -= 1
-                work.budget.settle(most, spent)
-            throttle.release()
-        throttle.succeeded()
+                try:
+                    work.budget.settle(most, spent)
+                except OSError as error:
+                    work.stop = InputError(f"the budget's ledger cannot be written: {error.strerror}")
         return reply
 
-    async def _reserve(self, most: float) -> bool:
+    async def _reserve(self) -> float:
         """Reserve the most this attempt may cost; what is under way may cost less than reserved, so wait for it."""
-        work = self.work
-        while not work.budget.reserve(most):
-            if work.stop is not None or work.n_reserved == 0:
-                raise _Stop(work.budget_error())
+        work, task = self.work, self.task
+        while True:
+            most = work.most_factor * work.model.cost_usd(task.most_prompt_tokens, task.request.max_tokens)
+            if not most:
+                return most
+            alone = work.n_reserved == 0
+            if (alone or work.usage_known) and work.budget.reserve(most):
+                work.n_reserved += 1
+                return most
+            if work.stop is not None or alone:
+                raise _Stop(work.stop or work.budget_error())
             await asyncio.sleep(0.02)
-        work.n_reserved += 1
-        return True
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

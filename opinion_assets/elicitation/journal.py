@@ -147,19 +147,23 @@ class Journal:
     def claim(self, request_hash: str) -> bool:
         """Reserve a request for this process; False while another process has reserved it.
 
-        After True, :meth:`answered` knows what every other process wrote before it gave up its claim.
+        It may have been answered before: call :meth:`catch_up` and ask :meth:`answered`.
         """
         assert self._claims is not None
         try:
             fcntl.lockf(self._claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(request_hash))
         except (BlockingIOError, PermissionError):
             return False
+        return True
+
+    def catch_up(self) -> None:
+        """:meth:`refresh`, where another process may have written since. Cheap while this process is alone."""
+        assert self._claims is not None
         openings = os.pread(self._claims, 8, 0)
         others = self._others()
         if others or openings != self._openings:
             self.refresh()
             self._openings = b"" if others else openings
-        return True
 
     def release(self, request_hash: str) -> None:
         """End the reservation; after the record was appended, or when the request is given up."""

@@ -18,7 +18,8 @@ def answered(
     """The record of a request that was answered.
 
     ``unanswered`` is the record of the same request without an answer (its status is ``failed``); ``options`` are the
-    question's, in its own order. Log-probabilities of -inf become null, which JSON can hold.
+    question's, in its own order. Log-probabilities of -inf become null, which JSON can hold. The record also holds
+    ``top_logprobs`` as they came, which no table has: what was paid for can be read anew under another rule.
     """
     record = dict(unanswered) | {
         "status": "ok",
@@ -38,11 +39,15 @@ def answered(
         else:
             record["answer_index"] = order[position]
         return record
-    by_letter = letters.letter_logprobs(letters.answer_position(reply.top_logprobs), len(order))
+    # A completion continues after the opened bracket, so the letter is its first token whatever the model likes most.
+    first = record["method"] == "completion_logprobs" and reply.top_logprobs
+    pairs = reply.top_logprobs[0][1] if first else letters.answer_position(reply.top_logprobs)
+    by_letter = letters.letter_logprobs(pairs, len(order))
     by_option = [-math.inf] * len(order)
     for logprob, index in zip(by_letter, order, strict=True):
         by_option[index] = logprob
     record["letter_mass"] = min(1.0, sum(math.exp(value) for value in by_option))
+    record["top_logprobs"] = reply.top_logprobs
     record["option_logprobs"] = [None if value == -math.inf else value for value in by_option]
     if record["letter_mass"] == 0:
         record |= {"status": "invalid", "error": "no option letter among the most likely tokens"}
