@@ -1,32 +1,20 @@
 """From survey sources to the question dataset: option roles, ordinal values, topics, harmonised countries.
 
-Does not belong here: reading sources (`opinion_assets.surveys`) and country knowledge (`countries`).
+Does not belong here: reading sources (`opinion_assets.surveys`), and what is known of countries, scales and topics
+(`countries`, `scales`, `topics`).
 """
 
-import re
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from opinion_assets.errors import InputError
 from opinion_assets.questions.countries import harmonise
+from opinion_assets.questions.scales import option_role, scale_order
+from opinion_assets.questions.topics import topic_method, topic_of
 
 FAMILY = "global_opinion"
-_ROLES = [
-    # "Neither agree nor disagree" is a position on the scale; "Missing; …" is what the release calls no valid answer.
-    ("substantive", re.compile(r"neither .* n?or .*|neither|other internet sources|don.?t know anyone.*", re.I)),
-    (
-        "dont_know_or_refused",
-        re.compile(r"(dk|don.?t know|do not know)\s*[/&,]?\s*(or )?\s*(refused|no answer|na)\b.*", re.I),
-    ),
-    ("dont_know", re.compile(r"(dk|don.?t know|do not know|can.?t choose|not sure|no opinion)\b.*", re.I)),
-    ("refused", re.compile(r"(refused|no answer|refuse to answer)\b.*", re.I)),
-    ("other", re.compile(r"(other|something else|none of (these|the above)|neither|depends|missing;).*", re.I)),
-]
 
 
 @dataclass(frozen=True)
@@ -39,32 +27,6 @@ class QuestionDataset:
     country: pd.DataFrame
 
 
-def option_role(option: str) -> str:
-    """Role of an option by its wording.
-
-    >>> [option_role(text) for text in ("DK/Refused", "Don't know", "No answer", "Very good", "Missing; Unknown")]
-    ['dont_know_or_refused', 'dont_know', 'refused', 'substantive', 'other']
-    """
-    text = option.strip().strip("()[]").replace("’", "'")
-    return next((role for role, pattern in _ROLES if pattern.fullmatch(text)), "substantive")
-
-
-@cache
-def _scales() -> frozenset[str]:
-    return frozenset(yaml.safe_load(Path(__file__).with_name("scales.yaml").read_text(encoding="utf-8")))
-
-
-def _with_scales(survey_question: pd.DataFrame) -> pd.DataFrame:
-    """Fill is_ordinal where the source does not say: true if the substantive options are a scale of scales.yaml."""
-    known = survey_question["options"].map(
-        lambda options: (
-            " | ".join(text for text in options if option_role(text) == "substantive").casefold() in _scales()
-        )
-    )
-    said = survey_question["is_ordinal"].astype(object)
-    return survey_question.assign(is_ordinal=said.where(said.notna(), known.astype(object)))
-
-
 def build(survey_question: pd.DataFrame, survey_response: pd.DataFrame) -> QuestionDataset:
     """The question dataset of all ingested sources.
 
@@ -74,12 +36,12 @@ def build(survey_question: pd.DataFrame, survey_response: pd.DataFrame) -> Quest
     if strangers:
         raise InputError("has answers but no text", file="survey.response", question=sorted(strangers)[0])
     country = harmonise(survey_response["country_label"])
-    survey_question = _with_scales(survey_question)
     option = _options(survey_question)
-    return QuestionDataset(_questions(survey_question), option, _human(survey_response, country), country)
+    ordinal = set(option.loc[option["ordinal_value"].notna(), "question_id"])
+    return QuestionDataset(_questions(survey_question, ordinal), option, _human(survey_response, country), country)
 
 
-def _questions(survey_question: pd.DataFrame) -> pd.DataFrame:
+def _questions(survey_question: pd.DataFrame, ordinal: set[str]) -> pd.DataFrame:
     frame = survey_question.reset_index(drop=True)
     folded = frame["text"].str.casefold().str.replace(r"\W+", " ", regex=True) + frame["options"].map(
         lambda options: "|".join(options).casefold()
@@ -95,26 +57,38 @@ def _questions(survey_question: pd.DataFrame) -> pd.DataFrame:
             "language": frame["language"],
             "text": frame["text"],
             "n_options": frame["options"].map(len),
-            "is_ordinal": frame["is_ordinal"].map(lambda value: bool(value) if value is not None else False),
-            "topic": frame["topic"].fillna("unclassified"),
-            "topic_method": np.where(frame["topic"].isna(), "none", "catalogue"),
+            "is_ordinal": frame["question_id"].isin(ordinal),
+            "topic": frame["topic"].where(frame["topic"].notna(), frame["text"].map(topic_of)),
+            "topic_method": np.where(frame["topic"].isna(), topic_method(), "catalogue"),
             "duplicate_of": first.where(first != frame["question_id"]),
         }
     )
 
 
 def _options(survey_question: pd.DataFrame) -> pd.DataFrame:
-    unique = survey_question.drop_duplicates("question_id")
-    frame = unique[["question_id", "options", "is_ordinal"]].explode("options", ignore_index=True)
-    frame = frame.rename(columns={"options": "option"})
-    frame["option_index"] = frame.groupby("question_id", sort=False).cumcount()
-    frame["role"] = frame["option"].map(option_role)
-    substantive = frame["role"] == "substantive"
-    position = substantive.groupby(frame["question_id"], sort=False).cumsum() - 1
-    count = substantive.groupby(frame["question_id"], sort=False).transform("sum")
-    ordinal = frame["is_ordinal"].map(lambda value: value is True or value == True) & substantive & (count > 1)  # noqa: E712
-    frame["ordinal_value"] = (position / (count - 1).where(count > 1)).where(ordinal)
-    return frame[["question_id", "option_index", "option", "role", "ordinal_value"]]
+    rows = []
+    # Where two sources ask the same question, the one that says whether it is ordinal decides.
+    said = survey_question.dropna(subset=["is_ordinal"]).drop_duplicates("question_id")
+    ordinal = said.set_index("question_id")["is_ordinal"]
+    for record in survey_question.drop_duplicates("question_id").to_dict("records"):
+        identity, options = record["question_id"], list(record["options"])
+        roles = [option_role(option) for option in options]
+        substantive = [option for option, role in zip(options, roles, strict=True) if role == "substantive"]
+        values = dict(zip(substantive, _values(substantive, ordinal.get(identity)), strict=True))
+        rows += [
+            (identity, index, option, role, values.get(option))
+            for index, (option, role) in enumerate(zip(options, roles, strict=True))
+        ]
+    columns = ["question_id", "option_index", "option", "role", "ordinal_value"]
+    return pd.DataFrame(rows, columns=columns).astype({"ordinal_value": "float64"})
+
+
+def _values(substantive: list[str], is_ordinal: bool | None) -> list[float | None]:
+    """Ordinal values, 0 to 1 in equal steps: in the source's order where it says so, else by the reviewed scales."""
+    order = scale_order(substantive) if is_ordinal is None else list(range(len(substantive))) if is_ordinal else None
+    if order is None or len(order) < 2:
+        return [None] * len(substantive)
+    return [rank / (len(order) - 1) for rank in order]
 
 
 def _human(survey_response: pd.DataFrame, country: pd.DataFrame) -> pd.DataFrame:

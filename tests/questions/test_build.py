@@ -5,7 +5,7 @@ import pytest
 
 from opinion_assets.errors import InputError
 from opinion_assets.identity import question_id
-from opinion_assets.questions.build import build, option_role
+from opinion_assets.questions.build import build
 
 OPTIONS = ["Very good", "Good", "Bad", "DK/Refused"]
 TEXT = "How good is it?"
@@ -52,23 +52,6 @@ def test_a_question_repeated_up_to_spelling_points_to_the_first() -> None:
 def test_answers_to_a_question_without_text_are_refused() -> None:
     with pytest.raises(InputError, match=r"survey\.response, question 'nobody': has answers but no text"):
         build(pd.DataFrame([survey_question()]), survey_response("1", question="nobody"))
-
-
-@pytest.mark.parametrize(
-    ("option", "role"),
-    [
-        ("Don't know", "dont_know"),
-        ("DK", "dont_know"),
-        ("Don’t know/Refused", "dont_know_or_refused"),
-        ("Refused", "refused"),
-        ("No answer", "refused"),
-        ("Other", "other"),
-        ("Known to everybody", "substantive"),
-        ("No", "substantive"),
-    ],
-)
-def test_roles(option: str, role: str) -> None:
-    assert option_role(option) == role
 
 
 def test_a_reviewed_scale_is_ordered_where_the_source_does_not_say() -> None:
