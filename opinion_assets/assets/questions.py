@@ -13,6 +13,7 @@ from opinion_assets.assets.common import (
     WAREHOUSE_POOL,
     Output,
     StoreResource,
+    as_markdown,
     asset_key,
     not_empty,
     option_counts_agree,
@@ -24,11 +25,13 @@ from opinion_assets.assets.common import (
     unique_rows,
     within_unit_interval,
 )
-from opinion_assets.questions.build import build
+from opinion_assets.questions.build import QuestionDataset, build
 from opinion_assets.questions.human_similarity import human_similarity
+from opinion_assets.warehouse import Store, read_sql
+from opinion_assets.warehouse.schema import create_views, to_arrow
 
 DISTRIBUTION = ["source", "question_id", "wave", "country_label", "group_by", "group_value"]
-CODE = ("questions", "sql/tables/question.sql", "identity.py")
+CODE = ("questions", "sql/tables/question.sql", "sql/views/survey.sql", "sql/survey", "identity.py")
 DEPS = [asset_key("survey.question"), asset_key("survey.response")]
 
 LINEAGE = {
@@ -40,10 +43,14 @@ LINEAGE = {
         "survey",
         "language",
         "text",
-        "topic",
-        "is_ordinal",
     )
-    | {"n_options": [("survey.question", "options")]},
+    | {
+        "n_options": [("survey.question", "options")],
+        "topic": [("survey.question", "topic"), ("survey.question", "text")],
+        "topic_method": [("survey.question", "topic")],
+        "is_ordinal": [("survey.question", "is_ordinal"), ("survey.question", "options")],
+        "duplicate_of": [("survey.question", "text"), ("survey.question", "options")],
+    },
     "question.option": {
         "question_id": [("survey.question", "question_id")],
         "option": [("survey.question", "options")],
@@ -57,10 +64,11 @@ LINEAGE = {
     | {
         "country": [("survey.response", "country_label")],
         "sample_type": [("survey.response", "country_label")],
-        "is_latest_wave": [("survey.response", "wave")],
+        "is_latest_wave": [("survey.response", "wave"), ("survey.response", "country_label")],
     },
     "question.country": {
-        column: [("survey.response", "country_label")] for column in ("country_label", "country", "sample_type", "name")
+        column: [("survey.response", "country_label")]
+        for column in ("country_label", "country", "sample_type", "name", "alpha_2", "region", "mapped_by", "reason")
     },
 }
 HUMAN_CHECKS = (
@@ -69,6 +77,20 @@ HUMAN_CHECKS = (
     unique_rows([*DISTRIBUTION, "option_index"]),
 )
 OPTION_CHECKS = (unique_rows(["question_id", "option_index"]), unique_rows(["question_id", "option"], "options_differ"))
+
+
+def changes_of(store: Store, dataset: QuestionDataset) -> pd.DataFrame:
+    """What was dropped, merged, kept apart or changed, and why: survey.change, summed by source, action and reason."""
+    with store.working_copy(["survey.dropped"]) as connection:
+        for name in ("question", "human_distribution"):
+            connection.from_arrow(to_arrow(f"question.{name}", getattr(dataset, name))).insert_into(f"question.{name}")
+        create_views(connection)
+        return connection.execute(read_sql("survey/changes.sql")).df()
+
+
+def counts(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Number of rows for each combination of the columns, the most frequent first."""
+    return frame.value_counts(list(columns)).rename("n").reset_index()
 
 
 @dg.multi_asset(
@@ -89,6 +111,7 @@ def question_tables(context: dg.AssetExecutionContext, store: StoreResource) -> 
     target = store.store()
     dataset = build(target.read("survey.question"), target.read("survey.response"))
     agree = option_counts_agree(DISTRIBUTION, lambda: dataset.option)
+    changes = changes_of(target, dataset)
     yield from store_tables(
         context,
         target,
@@ -97,15 +120,34 @@ def question_tables(context: dg.AssetExecutionContext, store: StoreResource) -> 
                 "question.question",
                 dataset.question,
                 [not_empty(), unique_rows(["source", "question_id"])],
-                {"questions_by_source": dataset.question.groupby("source").size().to_dict()},
+                {
+                    "questions_by_source": dataset.question.groupby("source").size().to_dict(),
+                    "ordinal_questions": int(dataset.question["is_ordinal"].sum()),
+                    "duplicates": int(dataset.question["duplicate_of"].notna().sum()),
+                    "topics": dg.MetadataValue.md(as_markdown(counts(dataset.question, "source", "topic"))),
+                    "dropped_merged_kept_apart": dg.MetadataValue.md(as_markdown(changes)),
+                },
             ),
-            Output("question.option", dataset.option, OPTION_CHECKS),
-            Output("question.human_distribution", dataset.human_distribution, [*HUMAN_CHECKS, agree]),
+            Output(
+                "question.option",
+                dataset.option,
+                OPTION_CHECKS,
+                {"roles": dg.MetadataValue.md(as_markdown(counts(dataset.option, "role")))},
+            ),
+            Output(
+                "question.human_distribution",
+                dataset.human_distribution,
+                [*HUMAN_CHECKS, agree],
+                {"distributions": len(dataset.human_distribution.drop_duplicates(DISTRIBUTION))},
+            ),
             Output(
                 "question.country",
                 dataset.country,
                 [unique_rows(["country_label"])],
-                {"countries": int(dataset.country["country"].nunique())},
+                {
+                    "countries": int(dataset.country["country"].nunique()),
+                    "labels": dg.MetadataValue.md(as_markdown(dataset.country)),
+                },
             ),
         ],
         upstream=["survey.question", "survey.response"],

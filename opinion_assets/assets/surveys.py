@@ -17,6 +17,7 @@ from opinion_assets.assets.common import (
     Check,
     Output,
     StoreResource,
+    as_markdown,
     asset_key,
     code_version,
     not_empty,
@@ -27,6 +28,8 @@ from opinion_assets.assets.common import (
     unique_rows,
     within_unit_interval,
 )
+from opinion_assets.questions.countries import unknown_labels
+from opinion_assets.surveys.base import SurveyData
 from opinion_assets.surveys.registry import SOURCES, load_parsed, load_source, save_parsed
 
 DISTRIBUTION = ["source", "question_id", "wave", "country_label", "group_by", "group_value"]
@@ -67,7 +70,39 @@ RESPONSE_CHECKS = (
     Check("option_counts_agree", "Each distribution has every option of its question once.", shorter_than_options),
     unique_rows([*DISTRIBUTION, "option_index"]),
 )
+
+
+def unknown_countries(frame: pd.DataFrame) -> pd.DataFrame:
+    """Country labels that the question dataset could not take, with what is wrong."""
+    unknown = unknown_labels(frame["country_label"])
+    return pd.DataFrame({"country_label": unknown.keys(), "problem": unknown.values()})
+
+
+SOURCE_CHECKS = (
+    *RESPONSE_CHECKS,
+    Check("countries_are_known", "Every country label stands for a country of the harmonisation.", unknown_countries),
+)
 QUESTION_CHECKS = (not_empty(), unique_rows(["source", "question_id"]))
+
+
+def overview(data: SurveyData) -> dict[str, dg.MetadataValue]:
+    """What a person sees of an ingested source: countries, waves and groups, some questions, what was left out."""
+    distributions = data.response.drop_duplicates(DISTRIBUTION)
+    by_country = distributions.groupby(["country_label"], sort=True).agg(
+        waves=("wave", lambda waves: ", ".join(sorted(set(waves)))),
+        questions=("question_id", "nunique"),
+        distributions=("question_id", "size"),
+        smallest_n=("n", "min"),
+        smallest_n_effective=("n_effective", "min"),
+    )
+    left_out = data.dropped.groupby(["action", "reason"], sort=False)["n"].agg(findings="size", n="sum").reset_index()
+    tables = {
+        "countries": by_country.reset_index(),
+        "groups": distributions.value_counts(["group_by", "group_value"]).reset_index(name="distributions"),
+        "first_questions": data.question[["source_question", "text", "options", "weighting"]].head(10),
+        "dropped_or_changed_why": left_out.sort_values("n", ascending=False).head(50),
+    }
+    return {name: dg.MetadataValue.md(as_markdown(frame)) for name, frame in tables.items()}
 
 
 def source_asset(source: str, entry: Any) -> dg.AssetsDefinition:
@@ -82,7 +117,7 @@ def source_asset(source: str, entry: Any) -> dg.AssetsDefinition:
         owners=OWNERS,
         code_version=code_version(*CODE),
         metadata={"licence": entry.licence, "citation": entry.citation},
-        check_specs=[check.spec(key) for check in RESPONSE_CHECKS],
+        check_specs=[check.spec(key) for check in SOURCE_CHECKS],
     )
     def ingest(context: dg.AssetExecutionContext, config: SourceConfig, store: StoreResource) -> Iterator[Any]:
         folder = store.store().folder
@@ -91,7 +126,7 @@ def source_asset(source: str, entry: Any) -> dg.AssetsDefinition:
             options["catalogue"] = Path(config.catalogue)
         path = Path(config.path) if config.path else None
         data = load_source(source, data_dir=folder, path=path, group_by=config.group_by, **options)
-        yield from run_checks(context, key, data.response, RESPONSE_CHECKS)
+        yield from run_checks(context, key, data.response, SOURCE_CHECKS)
         save_parsed(data, data_dir=folder)
         snapshot = data.snapshot
         yield dg.MaterializeResult(
@@ -106,6 +141,7 @@ def source_asset(source: str, entry: Any) -> dg.AssetsDefinition:
                 "distributions": snapshot.n_distributions,
                 "country_labels": int(data.response["country_label"].nunique()),
                 "dropped_or_changed": len(data.dropped),
+                **overview(data),
             },
         )
 

@@ -4,6 +4,7 @@ Does not belong here: reading sources (`opinion_assets.surveys`), and what is kn
 (`countries`, `scales`, `topics`).
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +44,11 @@ def build(survey_question: pd.DataFrame, survey_response: pd.DataFrame) -> Quest
 
 def _questions(survey_question: pd.DataFrame, ordinal: set[str]) -> pd.DataFrame:
     frame = survey_question.reset_index(drop=True)
-    folded = frame["text"].str.casefold().str.replace(r"\W+", " ", regex=True) + frame["options"].map(
-        lambda options: "|".join(options).casefold()
-    )
-    first = frame.groupby([frame["source"], folded], sort=False)["question_id"].transform("first")
+    folded = [
+        " | ".join(re.sub(r"[\W_]+", " ", part.casefold()).strip() for part in (text, *options))
+        for text, options in zip(frame["text"], frame["options"], strict=True)
+    ]
+    first = frame.assign(folded=folded).groupby(["source", "folded"], sort=False)["question_id"].transform("first")
     return pd.DataFrame(
         {
             "question_id": frame["question_id"],

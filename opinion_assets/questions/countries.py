@@ -1,7 +1,8 @@
 """Countries: labels of sources to ISO 3166 codes, sample types, regions, and the names used in prompts.
 
-Exact English names go through pycountry; every other label stands in country_labels.yaml with the reason why it means
-that country. A label that is in neither raises: nothing is guessed.
+Exact English names and ISO 3166-1 codes (alpha-3, numeric: the World Values Survey writes both) go through pycountry;
+every other label stands in country_labels.yaml with the reason why it means that country. A label that is in neither
+raises: nothing is guessed.
 """
 
 import difflib
@@ -85,6 +86,8 @@ def country_name(code: str) -> str:
 def _exact_names() -> dict[str, str]:
     names = {}
     for item in pycountry.countries:
+        names[item.alpha_3] = item.alpha_3
+        names[item.numeric] = names[item.numeric.lstrip("0")] = item.alpha_3
         for attribute in ("name", "common_name", "official_name"):
             if hasattr(item, attribute):
                 names[getattr(item, attribute)] = item.alpha_3
@@ -93,38 +96,45 @@ def _exact_names() -> dict[str, str]:
 
 def harmonise(labels: Iterable[str]) -> pd.DataFrame:
     """One row of ``question.country`` for each different label, sorted. Raises InputError for an unknown label."""
-    rows = []
+    return pd.DataFrame([_meaning(label) for label in sorted(set(labels))])
+
+
+def unknown_labels(labels: Iterable[str]) -> dict[str, str]:
+    """The labels that :func:`harmonise` would refuse, each with what it would say."""
+    unknown = {}
     for label in sorted(set(labels)):
-        matched = _SAMPLE.fullmatch(label)
-        name, sample = (
-            (matched["name"], matched["sample"].lower().replace(" ", "_").replace("-", "_"))
-            if matched
-            else (label, "national")
+        try:
+            _meaning(label)
+        except InputError as error:
+            unknown[label] = error.problem
+    return unknown
+
+
+def _meaning(label: str) -> dict[str, Any]:
+    matched = _SAMPLE.fullmatch(label)
+    name = matched["name"] if matched else label
+    entry = _reviewed()["labels"].get(name)
+    if entry:
+        code, mapped_by, reason = entry["country"], "reviewed", entry["reason"]
+    elif name in _exact_names():
+        code, mapped_by = _exact_names()[name], "pycountry"
+        reason = "ISO 3166-1 code" if name.isdecimal() or name == code else "exact name"
+    else:
+        near = difflib.get_close_matches(name, [*_reviewed()["labels"], *_exact_names()], 3)
+        hint = f"; near: {', '.join(near)}" if near else ""
+        raise InputError(
+            f"country label {label!r} is not known{hint}; add it to country_labels.yaml with its reason",
+            field="country",
         )
-        entry = _reviewed()["labels"].get(name)
-        if entry:
-            code, mapped_by, reason = entry["country"], "reviewed", entry["reason"]
-        elif name in _exact_names():
-            code, mapped_by, reason = _exact_names()[name], "pycountry", "exact name"
-        else:
-            near = difflib.get_close_matches(name, [*_reviewed()["labels"], *_exact_names()], 3)
-            hint = f"; near: {', '.join(near)}" if near else ""
-            raise InputError(
-                f"country label {label!r} is not known{hint}; add it to country_labels.yaml with its reason"
-            )
-        found = country(code)
-        rows.append(
-            {
-                "country_label": label,
-                "country": code,
-                "sample_type": sample,
-                "name": found.name,
-                "alpha_2": found.alpha_2,
-                "region": found.region,
-                "mapped_by": mapped_by,
-                "reason": reason
-                if sample == "national"
-                else f"{reason}; {matched['sample'].lower()} sample, kept apart",  # type: ignore[index]
-            }
-        )
-    return pd.DataFrame(rows)
+    sample = matched["sample"] if matched else "national"
+    found = country(code)
+    return {
+        "country_label": label,
+        "country": code,
+        "sample_type": sample.lower().replace(" ", "_").replace("-", "_"),
+        "name": found.name,
+        "alpha_2": found.alpha_2,
+        "region": found.region,
+        "mapped_by": mapped_by,
+        "reason": f"{reason}; {sample.lower()} sample, kept apart" if matched else reason,
+    }

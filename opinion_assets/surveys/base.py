@@ -56,12 +56,16 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class SurveyData:
-    """A parsed source: frames with the columns of ``survey.question``, ``survey.response`` and ``survey.dropped``."""
+    """A parsed source: frames with the columns of ``survey.question``, ``survey.response`` and ``survey.dropped``.
+
+    ``files`` are the files that it was read from, each as a snapshot; they are kept when the source is saved.
+    """
 
     snapshot: Snapshot
     question: pd.DataFrame
     response: pd.DataFrame
     dropped: pd.DataFrame
+    files: tuple[tuple[Snapshot, bytes], ...] = ()
 
     def counted(self) -> "SurveyData":
         """The same with the snapshot's counts filled in."""
@@ -69,15 +73,14 @@ class SurveyData:
         return replace(self, snapshot=replace(self.snapshot, n_questions=len(self.question), n_distributions=n))
 
 
-def take_snapshot(entry: Source, content: bytes, *, file_name: str, origin: str, folder: Path) -> Snapshot:
-    """Keep a dated copy of a source's file under ``<folder>/snapshot/<source>/<date>-<sha256>/``.
+def snapshot_of(entry: Source, content: bytes, *, file_name: str, origin: str, folder: Path) -> Snapshot:
+    """Describe a source's file as a snapshot; nothing is written (see :func:`keep_snapshot`).
 
-    The same bytes are kept once: taking them again gives the first snapshot back. A kept copy is never changed; one
-    that no longer has its checksum raises InputError.
+    The same bytes are one snapshot: if ``folder`` keeps them already, that first snapshot comes back. A kept copy is
+    never changed; one that no longer has its checksum raises InputError.
     """
     sha256 = hashlib.sha256(content).hexdigest()
-    root = folder / "snapshot" / entry.source
-    for kept in sorted(root.glob(f"*-{sha256[:12]}")):
+    for kept in sorted(_snapshots(folder, entry.source).glob(f"*-{sha256[:12]}")):
         snapshot = Snapshot(**json.loads((kept / "metadata.json").read_text(encoding="utf-8")))
         if hashlib.sha256((kept / snapshot.file_name).read_bytes()).hexdigest() != snapshot.sha256:
             raise InputError(
@@ -85,7 +88,7 @@ def take_snapshot(entry: Source, content: bytes, *, file_name: str, origin: str,
             )
         return snapshot
     now = datetime.now(UTC)
-    snapshot = Snapshot(
+    return Snapshot(
         source=entry.source,
         snapshot=f"{now:%Y-%m-%d}-{sha256[:12]}",
         title=entry.title,
@@ -97,12 +100,22 @@ def take_snapshot(entry: Source, content: bytes, *, file_name: str, origin: str,
         n_bytes=len(content),
         ingested_at=now.isoformat(timespec="seconds"),
     )
+
+
+def keep_snapshot(snapshot: Snapshot, content: bytes, *, folder: Path) -> None:
+    """Keep the dated copy under ``<folder>/snapshot/<source>/<date>-<sha256>/``, unless it is kept already."""
+    root = _snapshots(folder, snapshot.source)
+    if (root / snapshot.snapshot).exists():
+        return
     temporary = root / f".{uuid.uuid4().hex}"
     temporary.mkdir(parents=True)
-    (temporary / file_name).write_bytes(content)
+    (temporary / snapshot.file_name).write_bytes(content)
     (temporary / "metadata.json").write_text(json.dumps(asdict(snapshot), indent=1), encoding="utf-8")
     temporary.rename(root / snapshot.snapshot)
-    return snapshot
+
+
+def _snapshots(folder: Path, source: str) -> Path:
+    return folder / "snapshot" / source
 
 
 def shares(

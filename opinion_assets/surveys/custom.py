@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from opinion_assets.errors import InputError
 from opinion_assets.identity import question_id
-from opinion_assets.surveys.base import Source, SurveyData, take_snapshot
+from opinion_assets.surveys.base import Source, SurveyData, snapshot_of
+from opinion_assets.surveys.yaml_files import read_yaml
 
 COLUMNS = frozenset({"name", "question", "option"})
 SUFFIXES = (".yaml", ".yml")
@@ -81,15 +81,12 @@ def load(entry: Source, *, data_dir: Path, path: Path, group_by: Sequence[str] =
     )
     lost = pd.DataFrame(dropped, columns=["source_question", "country_label", "action", "reason", "n"])
     lost.insert(0, "source", entry.source)
-    snapshot = take_snapshot(entry, content, file_name=name, origin=f"file {name}", folder=data_dir)
-    return SurveyData(snapshot, pd.DataFrame(questions), response, lost).counted()
+    snapshot = snapshot_of(entry, content, file_name=name, origin=f"file {name}", folder=data_dir)
+    return SurveyData(snapshot, pd.DataFrame(questions), response, lost, ((snapshot, content),)).counted()
 
 
 def _yaml(content: bytes, name: str) -> tuple[str, list[dict[str, Any]]]:
-    try:
-        file = yaml.safe_load(content.decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"is not YAML in UTF-8: {str(error).splitlines()[0]}", file=name) from error
+    file = read_yaml(content, name)
     if not isinstance(file, dict) or not isinstance(file.get("questions"), list):
         raise InputError("needs a list of questions", file=name, field="questions")
     items = []

@@ -15,7 +15,7 @@ import pandas as pd
 
 from opinion_assets.errors import InputError
 from opinion_assets.identity import question_id
-from opinion_assets.surveys.base import Source, SurveyData, take_snapshot
+from opinion_assets.surveys.base import Source, SurveyData, snapshot_of
 
 HUB_DATA_SET = "Anthropic/llm_global_opinions"
 # Rounding to hundredths moves a sum by up to about 0.02. Pew's rounded shares also leave out answers that the release
@@ -52,8 +52,8 @@ def load(
         content, name, origin = path.read_bytes(), path.name, f"file {path.name}"
     frame = _read(content, name)
     question, response, dropped = _parse(entry.source, frame, name)
-    snapshot = take_snapshot(entry, content, file_name=name, origin=origin, folder=data_dir)
-    return SurveyData(snapshot, question, response, dropped).counted()
+    snapshot = snapshot_of(entry, content, file_name=name, origin=origin, folder=data_dir)
+    return SurveyData(snapshot, question, response, dropped, ((snapshot, content),)).counted()
 
 
 def _from_hub(revision: str) -> bytes:

@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyreadstat
-import yaml
 
 from opinion_assets.errors import InputError
 from opinion_assets.identity import question_id
-from opinion_assets.surveys.base import Source, SurveyData, shares, take_snapshot
+from opinion_assets.surveys.base import Source, SurveyData, shares, snapshot_of
+from opinion_assets.surveys.yaml_files import read_yaml
 
 MAX_OPTIONS = 20
 RESPONSE_COLUMNS = [
@@ -107,10 +107,7 @@ def read(content: bytes, name: str) -> Microdata:
 
 def read_catalogue(content: bytes, name: str, layout: Layout) -> tuple[Layout, list[Item]]:
     """A questions file: the layout with what it overrides, and the questions. Raises InputError."""
-    try:
-        entries = yaml.safe_load(content.decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"is not YAML: {str(error).splitlines()[0]}", file=name) from error
+    entries = read_yaml(content, name)
     if not isinstance(entries, dict) or not isinstance(entries.get("questions"), list) or not entries["questions"]:
         raise InputError("needs a list of questions", file=name, field="questions")
     known = {"survey", "country", "wave", "weight", "groups", "questions", "fixed_wave", "fixed_country"}
@@ -227,13 +224,14 @@ def load_microdata(
     question, response, dropped = tabulate(entry.source, data, layout, items, name=name, group_by=group_by)
     extra = [{"source_question": variable, "reason": reason, "n": 1} for variable, reason in left]
     lost = pd.DataFrame([*extra, *dropped], columns=DROPPED_COLUMNS).assign(source=entry.source, action="dropped")
-    snapshot = take_snapshot(entry, content, file_name=name, origin=f"file {name}", folder=data_dir)
+    snapshot = snapshot_of(entry, content, file_name=name, origin=f"file {name}", folder=data_dir)
+    files = [(snapshot, content)]
     if companion:
-        kept = take_snapshot(
-            entry, companion[1], file_name=companion[0], origin=f"file {companion[0]}", folder=data_dir
-        )
-        snapshot = replace(snapshot, origin=f"file {name}, described by {companion[0]} (snapshot {kept.snapshot})")
-    return SurveyData(snapshot, question, response, lost[DROPPED_COLUMNS]).counted()
+        other, text = companion
+        described = snapshot_of(entry, text, file_name=other, origin=f"file {other}", folder=data_dir)
+        files.append((described, text))
+        snapshot = replace(snapshot, origin=f"file {name}, described by {other} (snapshot {described.snapshot})")
+    return SurveyData(snapshot, question, response, lost[DROPPED_COLUMNS], tuple(files)).counted()
 
 
 def tabulate(

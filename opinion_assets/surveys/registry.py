@@ -15,7 +15,8 @@ import pandas as pd
 import yaml
 
 from opinion_assets.errors import InputError, UnknownNameError
-from opinion_assets.surveys.base import Snapshot, Source, SurveyData
+from opinion_assets.surveys import contract
+from opinion_assets.surveys.base import Snapshot, Source, SurveyData, keep_snapshot
 
 _CATALOGUE = Path(__file__).with_name("catalogue.yaml")
 _FRAMES = ("question", "response", "dropped")
@@ -32,7 +33,9 @@ SOURCES = _sources()
 def load_source(
     source: str, *, data_dir: Path, path: Path | None = None, group_by: Sequence[str] = (), **options: Any
 ) -> SurveyData:
-    """Take a snapshot of a source and parse it. ``options`` are the source's own, e.g. the hub's ``revision``.
+    """Read and parse a source; nothing is stored. ``options`` are the source's own, e.g. the hub's ``revision``.
+
+    ``data_dir`` is where earlier snapshots are looked for.
 
     Raises UnknownNameError for a source that is not in the catalogue and InputError, naming file, row and field, for
     malformed content.
@@ -47,6 +50,7 @@ def load_source(
         raise InputError(f"source {source} needs a file: {entry.how_to_get}")
     module = importlib.import_module(f"opinion_assets.surveys.{entry.module}")
     data: SurveyData = module.load(entry, data_dir=data_dir, path=path, group_by=group_by, **options)
+    contract.check(data)
     return data
 
 
@@ -81,7 +85,12 @@ def source_of_path(path: Path) -> str:
 
 
 def save_parsed(data: SurveyData, *, data_dir: Path) -> None:
-    """Make a parsed source the current one of its name: ``<data_dir>/source/<source>/``, replaced as a whole."""
+    """Keep a source's files as snapshots and make its frames the current ones: ``<data_dir>/source/<source>/``.
+
+    The frames are replaced as a whole; snapshots are only ever added.
+    """
+    for snapshot, content in data.files:
+        keep_snapshot(snapshot, content, folder=data_dir)
     folder = data_dir / "source" / data.snapshot.source
     version = folder / f"{data.snapshot.snapshot}-{uuid.uuid4().hex[:8]}"
     version.mkdir(parents=True)
@@ -99,5 +108,6 @@ def load_parsed(source: str, *, data_dir: Path) -> SurveyData | None:
     if not pointer.exists():
         return None
     version = pointer.parent / pointer.read_text(encoding="utf-8")
-    frames = {name: pd.read_parquet(version / f"{name}.parquet") for name in _FRAMES}
-    return SurveyData(Snapshot(**json.loads((version / "snapshot.json").read_text(encoding="utf-8"))), **frames)
+    question, response, dropped = (pd.read_parquet(version / f"{name}.parquet") for name in _FRAMES)
+    snapshot = Snapshot(**json.loads((version / "snapshot.json").read_text(encoding="utf-8")))
+    return SurveyData(snapshot, question, response, dropped)

@@ -16,7 +16,7 @@ import yaml
 
 from opinion_assets.errors import InputError
 from opinion_assets.identity import question_id
-from opinion_assets.surveys.base import Source, SurveyData, shares, take_snapshot
+from opinion_assets.surveys.base import Source, SurveyData, shares, snapshot_of
 
 _CATALOGUE = Path(__file__).with_name("wvs_embedded.yaml")
 _GROUPS = {("carData", "WVS"): {"education": "degree", "sex": "gender"}}
@@ -49,7 +49,7 @@ def load(entry: Source, *, data_dir: Path, path: Path | None, group_by: Sequence
         indent=1,
         sort_keys=True,
     ).encode()
-    snapshot = take_snapshot(
+    snapshot = snapshot_of(
         entry,
         content,
         file_name="extracts.json",
@@ -61,6 +61,7 @@ def load(entry: Source, *, data_dir: Path, path: Path | None, group_by: Sequence
         pd.DataFrame(questions),
         pd.concat(responses, ignore_index=True),
         pd.DataFrame(dropped, columns=["source", "source_question", "country_label", "action", "reason", "n"]),
+        ((snapshot, content),),
     ).counted()
 
 

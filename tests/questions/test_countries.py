@@ -28,6 +28,10 @@ def code(label: str) -> tuple[str, str]:
         ("India (Current national sample)", ("IND", "current_national")),
         ("China (Non-national sample)", ("CHN", "non_national")),
         ("Turkey", ("TUR", "national")),
+        ("TUR", ("TUR", "national")),
+        ("792", ("TUR", "national")),
+        ("8", ("ALB", "national")),
+        ("NIR", ("GB-NIR", "national")),
     ],
 )
 def test_labels(label: str, expected: tuple[str, str]) -> None:
@@ -46,6 +50,10 @@ def test_every_label_of_the_published_file_is_mapped_with_a_reason(shared_data: 
 def test_an_unknown_label_is_named_with_near_ones() -> None:
     with pytest.raises(InputError, match=r"'Turky' is not known; near: .*Turkey"):
         countries.harmonise(["Turky"])
+
+
+def test_all_unknown_labels_are_listed() -> None:
+    assert list(countries.unknown_labels(["Turky", "Turkey", "", "00"])) == ["", "00", "Turky"]
 
 
 def test_reviewed_entries_are_needed_and_valid() -> None:

@@ -18,6 +18,13 @@ QUESTION = {
 }
 
 
+class NoAliases(yaml.SafeDumper):
+    """Writes out what is the same object twice."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
 def wvs_csv(folder: Path, changes: dict | None = None, catalogue: object = None) -> Path:
     frame = pd.DataFrame(
         {
@@ -30,7 +37,7 @@ def wvs_csv(folder: Path, changes: dict | None = None, catalogue: object = None)
     ).assign(**(changes or {}))
     path = folder / "wvs.csv"
     frame.to_csv(path, index=False)
-    text = yaml.safe_dump({"questions": [QUESTION]} if catalogue is None else catalogue)
+    text = yaml.dump({"questions": [QUESTION]} if catalogue is None else catalogue, Dumper=NoAliases)
     (folder / "wvs.csv.questions.yaml").write_text(text)
     return path
 
@@ -110,7 +117,7 @@ def test_opinion_qa_groups(tmp_path: Path) -> None:
         ({}, {"questions": [QUESTION | {"text": ""}]}, "row 1, field 'text'"),
         ({}, {"questions": [QUESTION | {"options": {}}]}, "field 'options'"),
         ({}, {"questions": [QUESTION | {"options": {1: "a", 2: "a"}}]}, "two or more different options"),
-        ({}, {"questions": [QUESTION, QUESTION]}, "field 'Q1': variable stands twice"),
+        ({}, {"questions": [QUESTION, dict(QUESTION)]}, "field 'Q1': variable stands twice"),
         ({"Q2": 1}, {"questions": [QUESTION, QUESTION | {"variable": "Q2"}]}, "repeats question Q1"),
     ],
 )  # fmt: skip

@@ -63,8 +63,12 @@ def test_it_takes_no_file(tmp_path: Path) -> None:
 
 
 def test_a_snapshot_is_taken_once_and_a_changed_copy_is_noticed(tmp_path: Path) -> None:
-    first = load_source("wvs_embedded", data_dir=tmp_path).snapshot
-    assert load_source("wvs_embedded", data_dir=tmp_path).snapshot == first
+    first = load_source("wvs_embedded", data_dir=tmp_path)
+    assert not (tmp_path / "snapshot").exists()
+    save_parsed(first, data_dir=tmp_path)
+    again = load_source("wvs_embedded", data_dir=tmp_path)
+    assert again.snapshot.ingested_at == first.snapshot.ingested_at
+    save_parsed(again, data_dir=tmp_path)
     [kept] = (tmp_path / "snapshot" / "wvs_embedded").iterdir()
     (kept / "extracts.json").write_text("{}")
     with pytest.raises(InputError, match="checksum"):
