@@ -105,7 +105,7 @@ class BatchClient:
                     raise self.client.failure(response.status_code, response.headers, await response.aread())
                 # httpx's own line reader also breaks lines at U+2028 and the like, which JSON texts may contain.
                 rest = b""
-                async for block in response.aiter_bytes(_READ_SIZE):
+                async for block in response.aiter_bytes():
                     *whole, rest = (rest + block).split(b"\n")
                     for line in whole:
                         if line.strip():
