@@ -3,28 +3,37 @@
 Every run is a Dagster run in the instance at $DAGSTER_HOME; nothing is computed here.
 """
 
+import json
 import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from opinion_assets import __version__
-from opinion_assets.errors import OpinionAssetsError, UnknownNameError
+from opinion_assets.errors import BudgetError, OpinionAssetsError, UnknownNameError
 from opinion_assets.paths import data_dir
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from opinion_assets.assets.responses import AskConfig
+    from opinion_assets.elicitation.conditions import Condition
+    from opinion_assets.models.registry import ModelVersion
 
 app = typer.Typer(
     name="opinion-assets",
@@ -49,6 +58,37 @@ SourceOption = Annotated[
         help="Survey source: a name of the catalogue (wvs_embedded), the path of a file, or name=path.",
     ),
 ]
+ModelOption = Annotated[
+    list[str], typer.Option("--model", "-m", help="Model version from the registry; repeatable.", show_default=False)
+]
+ConditionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--condition",
+        "-c",
+        help="default, cross_national:<country, e.g. TUR> or linguistic:<language, e.g. tr>; repeatable.",
+    ),
+]
+_SAMPLING = "Method sampling"
+LimitOption = Annotated[int, typer.Option(help="Ask at most so many questions of the source; 0 asks all.")]
+OrdersOption = Annotated[
+    str, typer.Option(help="Option orders: identity, reversed, identity+reversed, permutations:K or all.")
+]
+OrderSeedOption = Annotated[int, typer.Option(help="Seed of the permutations.")]
+SamplesOption = Annotated[int, typer.Option("--samples", help=f"{_SAMPLING}: answers per question and round.")]
+MaxSamplesOption = Annotated[
+    int | None, typer.Option(help=f"{_SAMPLING}: rounds follow until --half-width is reached, up to so many answers.")
+]
+HalfWidthOption = Annotated[
+    float, typer.Option(help=f"{_SAMPLING}: half-width of the widest 95 % interval at which rounds end.")
+]
+TemperatureOption = Annotated[float | None, typer.Option(help="Temperature, 0 to 2; default: the registry's.")]
+MaxTokensOption = Annotated[int | None, typer.Option(help="Length of a reply, tokens; default: the registry's.")]
+SeedOption = Annotated[int, typer.Option(help=f"{_SAMPLING}: seed sent to servers that take one.")]
+BatchOption = Annotated[
+    bool, typer.Option("--batch", help="Ask through the provider's batch API: cheaper, and done within a day.")
+]
+AttemptsOption = Annotated[int, typer.Option(help="Attempts at a request before it is recorded as failed.")]
 
 
 # ------------------------------------------------------------------ commands
@@ -56,27 +96,78 @@ SourceOption = Annotated[
 
 @app.command()
 def run(
-    model: Annotated[list[str], typer.Option("--model", "-m", help="Model version from the registry; repeatable.")],
+    model: ModelOption,
     source: SourceOption = DEMO_SOURCE,
-    condition: Annotated[
-        list[str] | None,
+    condition: ConditionOption = None,
+    limit: LimitOption = 0,
+    orders: OrdersOption = "identity",
+    order_seed: OrderSeedOption = 0,
+    samples: SamplesOption = 20,
+    max_samples: MaxSamplesOption = None,
+    half_width: HalfWidthOption = 0.1,
+    temperature: TemperatureOption = None,
+    max_tokens: MaxTokensOption = None,
+    seed: SeedOption = 0,
+    batch: BatchOption = False,
+    max_attempts: AttemptsOption = 8,
+    budget: Annotated[
+        float | None, typer.Option(help="Stop before this command costs more, US dollars; default: no limit.")
+    ] = None,
+    project_budget: Annotated[
+        float | None,
         typer.Option(
-            "--condition",
-            "-c",
-            help="default, cross_national:<country, e.g. TUR> or linguistic:<language, e.g. tr>; repeatable.",
+            help="Stop before all runs of the data folder together cost more, US dollars; "
+            "default: $OPINION_PROJECT_BUDGET_USD, or no limit."
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Ask at most so many questions of the source; 0 asks all.")] = 0,
-    orders: Annotated[
-        str, typer.Option(help="Option orders: identity, reversed, identity+reversed, permutations:K or all.")
-    ] = "identity",
-    budget: Annotated[float, typer.Option(min=0, help="Stop before a run costs more, US dollars; 0: no limit.")] = 0.0,
+    from_journal: Annotated[
+        bool, typer.Option("--from-journal", help="Ask nothing: store and score the answers that are there.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be asked and cost, as `plan` does, and do nothing.")
+    ] = False,
 ) -> None:
     """Ingest a survey source, ask model versions its questions and store the similarities.
 
-    Questions that were already answered are not asked again.
+    Questions that were already answered are not asked again. A budget that is reached ends the command with exit code
+    3; the answers bought until then are kept, the next run asks the rest, and --from-journal scores what is there.
     """
-    run_pipeline(source, model, condition or ["default"], limit=limit, orders=orders, budget=budget)
+    ask = {
+        "limit": limit, "orders": orders, "order_seed": order_seed, "n_samples": samples, "max_samples": max_samples,
+        "half_width": half_width, "temperature": temperature, "max_tokens": max_tokens, "seed": seed,
+        "use_batch_api": batch, "max_attempts": max_attempts, "project_budget_usd": project_budget,
+        "from_journal": from_journal,
+    }  # fmt: skip
+    if dry_run:
+        _plan(source, model, condition or ["default"], ask, as_json=False)
+    else:
+        run_pipeline(source, model, condition or ["default"], budget=budget, **ask)
+
+
+@app.command()
+def plan(
+    model: ModelOption,
+    source: SourceOption = DEMO_SOURCE,
+    condition: ConditionOption = None,
+    limit: LimitOption = 0,
+    orders: OrdersOption = "identity",
+    order_seed: OrderSeedOption = 0,
+    samples: SamplesOption = 20,
+    max_samples: MaxSamplesOption = None,
+    half_width: HalfWidthOption = 0.1,
+    temperature: TemperatureOption = None,
+    max_tokens: MaxTokensOption = None,
+    seed: SeedOption = 0,
+    batch: BatchOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what `run` would ask and what it would cost. Sends nothing and stores nothing."""
+    ask = {
+        "limit": limit, "orders": orders, "order_seed": order_seed, "n_samples": samples, "max_samples": max_samples,
+        "half_width": half_width, "temperature": temperature, "max_tokens": max_tokens, "seed": seed,
+        "use_batch_api": batch,
+    }  # fmt: skip
+    _plan(source, model, condition or ["default"], ask, as_json=as_json)
 
 
 @app.command()
@@ -285,16 +376,12 @@ def _main(version: Annotated[bool, typer.Option("--version", help="Show the vers
 # ------------------------------------------------------------------ running
 
 
-def run_pipeline(
-    source: str,
-    models: Sequence[str],
-    conditions: Sequence[str],
-    *,
-    limit: int = 0,
-    orders: str = "identity",
-    budget: float = 0.0,
-) -> None:
-    """Check every name first, so that a mistake changes nothing; then run the three jobs."""
+def _checked(
+    source: str, models: Sequence[str], conditions: Sequence[str], ask: Mapping[str, Any]
+) -> "tuple[str, Path | None, list[ModelVersion], list[Condition], AskConfig]":
+    """Everything that a run is given, checked before anything changes: source, its file, models, conditions, config."""
+    from opinion_assets.assets.responses import AskConfig
+    from opinion_assets.elicitation.budget import project_budget
     from opinion_assets.elicitation.conditions import Condition
     from opinion_assets.models.registry import get_model, load_registry
     from opinion_assets.questions.countries import known_countries
@@ -302,7 +389,7 @@ def run_pipeline(
     from opinion_assets.warehouse import Store
 
     registry = load_registry()
-    versions = [get_model(name, registry).model_version for name in models]
+    versions = [get_model(name, registry) for name in models]
     parsed = [Condition.parse(name) for name in conditions]
     for item in parsed:
         if item.kind == "cross_national" and item.argument not in known_countries():
@@ -314,41 +401,125 @@ def run_pipeline(
                 f"condition {item.key}: no translations are stored; "
                 f"run opinion-assets translate -l {item.argument} first"
             )
+    config = AskConfig(**ask)
+    project_budget()
+    for version in versions:
+        if config.use_batch_api and not version.batch_api:
+            raise OpinionAssetsError(
+                f"{version.model_version} has no batch API; its registry entry lacks batch_api: true"
+            )
     name, named, rest = source.partition("=")
     path = Path(rest if named and name in SOURCES else source)
     if source in SOURCES:
-        source_id, source_path = source, ""
-    elif named and name in SOURCES:
+        return source, None, versions, parsed, config
+    if named and name in SOURCES:
         if not path.is_file():
             raise UnknownNameError(f"survey source {name}: there is no file {str(path)!r}")
-        source_id, source_path = name, str(path.absolute())
-    elif path.is_file():
-        source_id, source_path = source_of_path(path), str(path.absolute())
-    else:
-        raise UnknownNameError(f"survey source {source!r} is neither a file nor one of {', '.join(SOURCES)}")
+        return name, path.absolute(), versions, parsed, config
+    if path.is_file():
+        return source_of_path(path), path.absolute(), versions, parsed, config
+    raise UnknownNameError(f"survey source {source!r} is neither a file nor one of {', '.join(SOURCES)}")
 
+
+def run_pipeline(
+    source: str, models: Sequence[str], conditions: Sequence[str], *, budget: float | None = None, **ask: Any
+) -> None:
+    """Check every name first, so that a mistake changes nothing; then run the three jobs.
+
+    ``budget`` is for the whole command: each run may spend what the ones before it left. ``ask``: fields of AskConfig.
+    """
+    source_id, path, versions, parsed, _ = _checked(source, models, conditions, ask | {"budget_usd": budget})
     with _instance() as instance:
-        instance.add_dynamic_partitions("model_version", versions)
+        instance.add_dynamic_partitions("model_version", [version.model_version for version in versions])
         instance.add_dynamic_partitions("condition", [item.key for item in parsed])
         _execute(
             instance,
             "questions",
             f"Questions of {source_id}",
             selection=source_id,
-            run_config={"ops": {f"source__{source_id}": {"config": {"path": source_path}}}},
+            run_config={"ops": {f"source__{source_id}": {"config": {"path": str(path or "")}}}},
         )
-        ask = {"sources": [source_id], "limit": limit, "orders": orders, "budget_usd": budget}
         for version in versions:
             for item in parsed:
-                _execute(
+                config = ask | {"sources": [source_id], "budget_usd": budget}
+                spent = _execute(
                     instance,
                     "model_version_and_condition",
-                    f"{version} · {item.key}",
-                    partition={"model_version": version, "condition": item.key},
-                    run_config={"ops": {"response__answer": {"config": ask}}},
+                    f"{version.model_version} · {item.key}",
+                    partition={"model_version": version.model_version, "condition": item.key},
+                    run_config={"ops": {"response__answer": {"config": config}}},
                 )
+                if budget is not None:
+                    budget = max(0.0, budget - spent)
         _execute(instance, "summary", "Comparison and report")
     _print_paths()
+
+
+def _plan(
+    source: str, models: Sequence[str], conditions: Sequence[str], ask: Mapping[str, Any], *, as_json: bool
+) -> None:
+    from opinion_assets.assets.responses import asking
+    from opinion_assets.elicitation.budget import project_budget, spent_usd
+    from opinion_assets.elicitation.collect import plan as plan_collection
+    from opinion_assets.questions.build import build
+    from opinion_assets.surveys.registry import load_source
+    from opinion_assets.warehouse import Store
+
+    source_id, path, versions, parsed, config = _checked(source, models, conditions, ask)
+    config = config.model_copy(update={"sources": [source_id]})
+    store = Store(data_dir())
+    question, option = store.read("question.question"), store.read("question.option")
+    if path is not None or source_id not in set(question["source"]):
+        with tempfile.TemporaryDirectory() as folder:  # reading a source keeps a snapshot of it
+            data = load_source(source_id, data_dir=Path(folder), path=path)
+            dataset = build(data.question, data.response)
+        question, option = dataset.question, dataset.option
+    journal = store.folder / "journal"
+    plans = [
+        {"model_version": version.model_version, "condition": item.key}
+        | asdict(plan_collection(**asking(store, config, version, item, question, option), journal_dir=journal))
+        for version in versions
+        for item in parsed
+    ]
+    counts = [name for name in plans[0] if name not in ("model_version", "condition")]
+    total = {name: sum(entry[name] for entry in plans) for name in counts}
+    spent, limit = spent_usd(journal), project_budget(config.project_budget_usd)
+    if as_json:
+        content = {"partitions": plans, "total": total, "project_spent_usd": spent, "project_budget_usd": limit}
+        out.print_json(json.dumps(content))
+        return
+    table = Table(title="What would be asked", title_justify="left", show_footer=len(plans) > 1)
+    table.add_column("model version", footer="total")
+    table.add_column("condition")
+    cells = [_plan_cells(entry) for entry in [*plans, total]]
+    names = ("questions", "requests", "in journal", "in batches", "to ask", "prompt tokens", "cost", "at most")
+    for name, footer in zip(names, cells[-1], strict=True):
+        table.add_column(name, footer=footer, justify="right")
+    for entry, row in zip(plans, cells, strict=False):
+        table.add_row(entry["model_version"], entry["condition"], *row)
+    out.print(table)
+    out.print(
+        "Tokens and cost are estimates; at most: every prompt byte a token, every reply at its longest, every round of "
+        "samples."
+    )
+    if spent or limit is not None:
+        out.print(
+            f"The project has spent ${spent:.4f}" + ("" if limit is None else f" of its budget of ${limit:g}") + "."
+        )
+
+
+def _plan_cells(entry: Mapping[str, Any]) -> list[str]:
+    least, most = entry["n_to_ask"], entry["n_to_ask_most"]
+    return [
+        f"{entry['n_questions']:,}",
+        f"{entry['n_requests']:,}",
+        f"{entry['n_in_journal']:,}",
+        f"{entry['n_in_batches']:,}",
+        f"{least:,}" if least == most else f"{least:,} to {most:,}",
+        f"{entry['prompt_tokens']:,}",
+        f"${entry['cost_usd']:.4f}",
+        f"${entry['cost_usd_most']:.4f}",
+    ]
 
 
 def _execute(
@@ -359,8 +530,11 @@ def _execute(
     selection: str | None = None,
     partition: dict[str, str] | str | None = None,
     run_config: dict[str, object] | None = None,
-) -> None:
-    """One Dagster run in this process. A failure ends the program with one line that names the cause."""
+) -> float:
+    """One Dagster run in this process; returns what it cost, US dollars.
+
+    A failure ends the program with one line that names the cause.
+    """
     import dagster as dg
 
     from opinion_assets.assets.automation import question_assets
@@ -374,7 +548,7 @@ def _execute(
             resources=defs.resources,
             jobs=[dg.define_asset_job("questions", selection=question_assets(selection))],
         ).resolve_job_def("questions")
-    with err.status(title):
+    with _progress(title):
         result = definition.execute_in_process(
             instance=instance,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}} | (run_config or {}),
@@ -382,19 +556,53 @@ def _execute(
             raise_on_error=False,
         )
     if not result.success:
-        raise OpinionAssetsError(f"{title}: {_cause(result)} (Dagster run {result.run_id})")
-    detail = ""
+        kind, cause = _cause(result)
+        problem = f"{title}: {cause} (Dagster run {result.run_id})"
+        raise BudgetError(problem) if kind.endswith("BudgetError") else OpinionAssetsError(problem)
+    detail, cost = "", 0.0
     for event in result.get_asset_materialization_events():
-        counts = {name: value.value for name, value in event.materialization.metadata.items()}
+        counts: dict[str, Any] = {name: value.value for name, value in event.materialization.metadata.items()}
         if "translated" in counts:
             detail = f": {counts['translated']} of {counts['questions']} translated, {counts['usable']} usable"
         if "n_asked" in counts:
             detail = f": asked the model {counts['n_asked']} times, {counts['n_from_journal']} answers from the journal"
+            cost += counts.get("cost_usd", 0.0)
+            if cost:
+                detail += f", ${cost:.4f}"
     out.print(f"✓ {title}{detail}")
+    return cost
 
 
-def _cause(result: "dg.ExecuteInProcessResult") -> str:
-    """The innermost error of the first failed step, as one line."""
+@contextmanager
+def _progress(title: str) -> Iterator[None]:
+    """Show that a run goes on, and while a model is asked how far, how fast, how dear and how long still.
+
+    A line that renews itself in a terminal; elsewhere, in a log, one line every half minute.
+    """
+    from opinion_assets.assets.responses import PROGRESS
+
+    class Show(logging.Handler):
+        told = time.monotonic()
+
+        def emit(self, record: logging.LogRecord) -> None:
+            line = record.getMessage()
+            if err.is_terminal:
+                shown.update(escape(line))
+            elif time.monotonic() - self.told >= 30:
+                self.told = time.monotonic()
+                err.print(line, soft_wrap=True, markup=False)
+
+    handler = Show()
+    PROGRESS.addHandler(handler)
+    try:
+        with err.status(escape(title)) as shown:
+            yield
+    finally:
+        PROGRESS.removeHandler(handler)
+
+
+def _cause(result: "dg.ExecuteInProcessResult") -> tuple[str, str]:
+    """Class name and message, as one line, of the innermost error of the first failed step."""
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
@@ -403,10 +611,10 @@ def _cause(result: "dg.ExecuteInProcessResult") -> str:
             if error is not None:
                 name, _, message = error.message.strip().partition(": ")
                 text = message if name.endswith(("Error", "Failure")) and message else error.message.strip()
-                return text.splitlines()[0]
+                return error.cls_name or "", text.splitlines()[0]
             description = event.step_failure_data.user_failure_data
-            return (description.description if description else None) or "the step failed"
-    return "the run failed"
+            return "", (description.description if description else None) or "the step failed"
+    return "", "the run failed"
 
 
 @contextmanager
@@ -433,14 +641,14 @@ def _print_paths() -> None:
 
 
 def main() -> None:
-    """Entry point: user errors become one line on standard error and exit code 2."""
+    """Entry point: user errors become one line on standard error and exit code 2, a budget that is reached 3."""
     warnings.filterwarnings("ignore", module="dagster")
     logging.getLogger("dagster").setLevel(logging.ERROR)
     try:
         app()
     except OpinionAssetsError as error:
         err.print(f"opinion-assets: {error}", style="red", soft_wrap=True, markup=False)
-        sys.exit(2)
+        sys.exit(3 if isinstance(error, BudgetError) else 2)
 
 
 if __name__ == "__main__":

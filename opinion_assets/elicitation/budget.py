@@ -17,6 +17,8 @@ from opinion_assets.errors import InputError
 from opinion_assets.models.registry import ModelVersion
 from opinion_assets.paths import path_key
 
+#: Environment variable with the project's budget, US dollars.
+PROJECT_BUDGET_VARIABLE = "OPINION_PROJECT_BUDGET_USD"
 _NANO = 1_000_000_000
 _CELL = struct.Struct("<q")
 
@@ -122,6 +124,32 @@ def journalled_usd(journal_dir: Path, model_version: str | None = None) -> float
                 except (orjson.JSONDecodeError, AttributeError):
                     continue  # a torn line: not an answer
     return total
+
+
+def check_budget(usd: float | None, name: str) -> float | None:
+    """The budget as given; :class:`InputError` naming the field where it is no amount of money."""
+    if usd is not None and not (math.isfinite(usd) and 0 <= usd <= 1e9):
+        raise InputError(f"must be an amount of US dollars from 0 to 1e9, not {usd}", field=name)
+    return usd
+
+
+def project_budget(usd: float | None = None) -> float | None:
+    """The project's budget: ``usd``, else $OPINION_PROJECT_BUDGET_USD, else None: no limit."""
+    text = os.environ.get(PROJECT_BUDGET_VARIABLE, "")
+    if usd is not None or not text:
+        return usd
+    try:
+        return check_budget(float(text), PROJECT_BUDGET_VARIABLE)
+    except ValueError:
+        raise InputError(f"environment variable {PROJECT_BUDGET_VARIABLE} is no number: {text[:40]!r}") from None
+
+
+def spent_usd(journal_dir: Path) -> float:
+    """What the project has spent or reserved, US dollars. Writes nothing."""
+    try:
+        return float(_CELL.unpack((journal_dir / "spent").read_bytes()[: _CELL.size])[0]) / _NANO
+    except (FileNotFoundError, struct.error):
+        return journalled_usd(journal_dir)
 
 
 def run_limit_usd(journal_dir: Path, model: ModelVersion, budget_usd: float | None) -> float | None:
