@@ -18,7 +18,14 @@ from opinion_assets.errors import InputError, UnknownNameError
 from opinion_assets.models.registry import ModelVersion, load_registry, registry_path
 from opinion_assets.questions.countries import known_countries
 
-PER_PARTITION = ("response.answer", "response.distribution", "similarity.question_country", "similarity.country")
+PER_PARTITION = (
+    "response.answer",
+    "response.distribution",
+    "similarity.question_country",
+    "similarity.country",
+    "similarity.topic",
+    "similarity.region",
+)
 
 #: Environment variable; ``off`` starts the UI with both sensors stopped.
 SWITCH = "OPINION_AUTOMATION"
@@ -33,8 +40,10 @@ summary_assets = dg.AssetSelection.assets(*[asset_key(name) for name in COMPARIS
 
 
 def question_assets(source: str) -> dg.AssetSelection:
-    """One survey source and the question dataset."""
-    return dg.AssetSelection.assets(dg.AssetKey(["source", source])) | dg.AssetSelection.groups("survey", "question")
+    """One survey source, the question dataset and the references, which need no model."""
+    return dg.AssetSelection.assets(
+        dg.AssetKey(["source", source]), asset_key("similarity.reference")
+    ) | dg.AssetSelection.groups("survey", "question")
 
 
 # ------------------------------------------------------------------ jobs

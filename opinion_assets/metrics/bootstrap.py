@@ -1,87 +1,298 @@
-"""Confidence intervals of country means by a bootstrap clustered by question (Cameron, Gelbach & Miller 2008).
+"""Means with confidence intervals by a bootstrap clustered by question, topic or wave (Cameron, Gelbach & Miller 2008).
 
-One set of resamples of a source's questions serves every country, metric, model and condition that answered the same
-questions: differences are then paired, and the numbers do not depend on how the work is divided among workers.
+One set of resamples of a source's clusters serves every country, metric, model and condition that answered the same
+questions: differences are then paired. Each series is computed by itself, in a fixed order, so its numbers are the same
+to the last bit however the work is divided among threads and workers.
+
+Belongs here: from values per question to means and intervals. Does not belong here: the values themselves
+(`distances`, sql/similarity), what a mean is read against (`references`), differences (`comparison`).
 """
 
 import hashlib
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.sparse import csr_array
+from scipy.special import ndtr, ndtri
 
-COUNTRY = ["source", "country", "sample_type", "group_by", "group_value"]
-SERIES = ["model_version", "condition", *COUNTRY, "metric", "base"]
+PARTITION = ["model_version", "condition", "source"]
+COUNTRY = ["country", "sample_type", "group_by", "group_value"]
+METRIC = ["metric", "base"]
 INTERVALS = ("percentile", "bca")
-# Series scored at once: bounds the memory of a block at n_resamples × 512 and n_clusters × 512 numbers.
+# What cluster_by may name, and the column that holds it.
+CLUSTERS = {"question": "question_id", "topic": "topic", "wave": "wave"}
+WORLD = "World"
+# Series whose resampled means are held at once: a block has 512 × n_resamples numbers and stays in the cache.
 _BLOCK = 512
-_COLUMNS = [
-    *SERIES, "mean", "ci_low", "ci_high", "interval", "confidence", "cluster_by", "n_questions", "n_clusters",
-    "n_resamples", "seed",
-]  # fmt: skip
+_ENDS = ["mean", "ci_low", "ci_high", "interval", "confidence", "cluster_by"]
+_NUMBERS = ["n_questions", "n_clusters", "n_effective", "order_effect", "invalid_rate", "n_resamples", "seed"]
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 def cluster_weights(clusters: Sequence[str], n_resamples: int, seed: int) -> Floats:
-    """Multinomial weights of shape (n_resamples, n_clusters): how often each cluster is drawn in each resample.
+    """How often each cluster is drawn in each resample with replacement, shape (n_resamples, n_clusters); read-only.
 
     Rows sum to n_clusters. The draw depends on the seed and the names of the clusters only, in the order given.
     """
+    return _weights(tuple(clusters), n_resamples, seed)
+
+
+@lru_cache(maxsize=2)
+def _weights(clusters: tuple[str, ...], n_resamples: int, seed: int) -> Floats:
     digest = hashlib.sha256("\n".join(clusters).encode()).digest()
     generator = np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
     n = len(clusters)
-    return generator.multinomial(n, np.full(n, 1 / n), size=n_resamples).astype(np.float64)
+    drawn = generator.integers(0, n, size=(n_resamples, n)) * n_resamples + np.arange(n_resamples)[:, None]
+    # Stored cluster by cluster: a series gathers the rows of its own clusters.
+    weights: Floats = np.bincount(drawn.ravel(), minlength=n * n_resamples).reshape(n, n_resamples).astype(np.float64).T
+    weights.flags.writeable = False
+    return weights
 
 
-def resampled_means(weights: Floats, sums: Floats, counts: Floats) -> Floats:
-    """Mean of each series in each resample, shape (n_resamples, n_series).
+@dataclass(frozen=True)
+class Intervals:
+    """Means and intervals of several series, each an array of shape (n_series,).
 
-    ``sums`` and ``counts`` have the shape (n_clusters, n_series): sum and number of a series' values in each cluster.
-    NaN where a resample holds no value of a series; such a resample says nothing about it.
+    ``low`` and ``high`` by kind of interval; NaN for a series with fewer than 2 clusters. ``n_effective`` is the number
+    of values divided by the design effect, capped by the caller.
     """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means: Floats = (weights @ sums) / (weights @ counts)
-    return means
+
+    mean: Floats
+    low: dict[str, Floats]
+    high: dict[str, Floats]
+    n_clusters: Integers
+    n_effective: Floats
 
 
-def percentile_interval(means: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Percentile interval of each series (Efron 1979), from resampled means of shape (n_resamples, n_series)."""
-    low, high = np.nanquantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return low, high
+def bootstrap_means(
+    values: Floats,
+    series: Integers,
+    cluster: Integers,
+    weights: Floats,
+    *,
+    confidence: float = 0.95,
+    intervals: Sequence[str] = ("percentile",),
+    n_threads: int | None = None,
+) -> Intervals:
+    """Mean of each series and its intervals.
 
+    ``values``, ``series`` and ``cluster`` have the shape (n_values,): a value, the number of its series (0 to
+    n_series − 1, none empty) and of its cluster. ``weights``, from `cluster_weights`, has the shape (n_resamples,
+    n_clusters). A resampled mean is Σ w·value / Σ w over the series' values; resamples that hold none of them say
+    nothing about the series and do not count.
 
-def bca_interval(means: Floats, sums: Floats, counts: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Bias-corrected and accelerated interval of each series (Efron 1987, eqs. 2.2 and 6.6).
+    Percentile: the quantiles (linear, Hyndman & Fan type 7) of the resampled means (Efron 1979). BCa: Efron 1987, eqs.
+    2.2 and 6.6, with the acceleration by the jackknife over the series' own clusters; NaN where all resampled means
+    lie on one side of the mean. Effective number: s² / V with s² the variance of the values and
+    V = K/(K−1) Σ_k (Σ_i∈k (x_i − mean))² / n² the variance of their mean with K clusters (Kish 1965, design effect).
 
-    Acceleration by the jackknife over the series' own clusters. NaN where all resampled means lie on one side.
+    Raises ValueError for an unknown kind of interval.
     """
-    total, number = sums.sum(axis=0), counts.sum(axis=0)
+    unknown = set(intervals) - set(INTERVALS)
+    if unknown:
+        raise ValueError(f"unknown interval {sorted(unknown)[0]!r}; there are {', '.join(INTERVALS)}")
+    n_series, n_clusters = int(series.max()) + 1, weights.shape[1]
+    by_cluster = np.ascontiguousarray(weights.T)
+    sums = csr_array((values, (series, cluster)), shape=(n_series, n_clusters))
+    counts = csr_array((np.ones(len(values)), (series, cluster)), shape=(n_series, n_clusters))
+    for matrix in (sums, counts):
+        matrix.sum_duplicates()
+    first = sums.indptr[:-1]
+    total, number = np.add.reduceat(sums.data, first), np.add.reduceat(counts.data, first)
     mean = total / number
-    below = (means < mean).sum(axis=0) + 0.5 * (means == mean).sum(axis=0)
+    own = np.diff(sums.indptr)
+    row = np.repeat(np.arange(n_series), own)
+    n_effective = _effective(values - mean[series], series, sums.data - counts.data * mean[row], row, number, own)
+    acceleration = _acceleration(sums.data, counts.data, total, number, row, own)
+
+    # Countries were asked one set of questions for most metrics: the denominators of each set are computed once.
+    patterns: dict[bytes, int] = {}
+    pattern = np.empty(n_series, dtype=np.int64)
+    representative = []
+    for index, (start, stop) in enumerate(zip(counts.indptr[:-1], counts.indptr[1:], strict=True)):
+        name = counts.indices[start:stop].tobytes() + counts.data[start:stop].tobytes()
+        if name not in patterns:
+            patterns[name] = len(patterns)
+            representative.append(index)
+        pattern[index] = patterns[name]
+    drawn = counts[representative] @ by_cluster
+
+    quantiles = ((1 - confidence) / 2, (1 + confidence) / 2)
+
+    def block(start: int) -> dict[str, tuple[Floats, Floats]]:
+        here = slice(start, min(start + _BLOCK, n_series))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = (sums[here] @ by_cluster) / drawn[pattern[here]]
+        means.sort(axis=1)  # NaN last
+        valid = np.isfinite(means).sum(axis=1)
+        ends: dict[str, tuple[Floats, Floats]] = {}
+        if "percentile" in intervals:
+            ends["percentile"] = _quantile(means, valid, quantiles[0]), _quantile(means, valid, quantiles[1])
+        if "bca" in intervals:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                centre = mean[here, None]
+                bias = ndtri(((means < centre).sum(axis=1) + 0.5 * (means == centre).sum(axis=1)) / valid)
+                low, high = (
+                    ndtr(bias + (bias + ndtri(q)) / (1 - acceleration[here] * (bias + ndtri(q)))) for q in quantiles
+                )
+            ends["bca"] = _quantile(means, valid, low), _quantile(means, valid, high)
+        return ends
+
+    with ThreadPoolExecutor(n_threads or os.cpu_count()) as pool:
+        blocks = list(pool.map(block, range(0, n_series, _BLOCK)))
+    enough = own > 1
+    low, high = {}, {}
+    for kind in intervals:
+        ends = [np.concatenate([part[kind][side] for part in blocks]) for side in (0, 1)]
+        both = enough & np.isfinite(ends[0]) & np.isfinite(ends[1])
+        low[kind], high[kind] = (np.where(both, end, np.nan) for end in ends)
+    return Intervals(mean, low, high, own.astype(np.int64), n_effective)
+
+
+def _quantile(ordered: Floats, n_valid: Integers, quantile: float | Floats) -> Floats:
+    """Quantile of each row of ``ordered``, whose first n_valid values are sorted; NaN where the quantile is NaN."""
+    with np.errstate(invalid="ignore"):
+        place = (n_valid - 1) * np.asarray(quantile, dtype=np.float64)
+    known = np.isfinite(place) & (n_valid > 0)
+    place = np.where(known, place, 0)
+    below = np.floor(place).astype(np.int64)
+    above = np.minimum(below + 1, np.maximum(n_valid - 1, 0))
+    rows = np.arange(len(ordered))
+    lower, upper = ordered[rows, below], ordered[rows, above]
+    return np.where(known, lower + (upper - lower) * (place - below), np.nan)
+
+
+def _effective(
+    deviation: Floats, series: Integers, of_cluster: Floats, row: Integers, number: Floats, own: Integers
+) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
-        bias = norm.ppf(below / np.isfinite(means).sum(axis=0))
-        left_out = (total - sums) / (number - counts)
-        own = counts > 0
-        centre = np.where(own, left_out, 0).sum(axis=0) / own.sum(axis=0)
-        deviation = np.where(own, centre - left_out, 0)
-        acceleration = (deviation**3).sum(axis=0) / (6 * (deviation**2).sum(axis=0) ** 1.5)
-        acceleration = np.nan_to_num(acceleration)
-        ends = []
-        for quantile in ((1 - confidence) / 2, (1 + confidence) / 2):
-            z = bias + norm.ppf(quantile)
-            ends.append(norm.cdf(bias + z / (1 - acceleration * z)))
-    low, high = np.full(means.shape[1], np.nan), np.full(means.shape[1], np.nan)
-    for series in np.flatnonzero(np.isfinite(ends[0]) & np.isfinite(ends[1])):
-        low[series], high[series] = np.nanquantile(means[:, series], [ends[0][series], ends[1][series]])
-    return low, high
+        variance = np.bincount(series, weights=deviation**2) / (number - 1)
+        of_mean = np.bincount(row, weights=of_cluster**2) / number**2 * own / (own - 1)
+        # Rounding of equal values is no variance.
+        alike = np.sqrt(variance) < 1e-12
+        found: Floats = np.where((own > 1) & ~alike, variance / of_mean, np.nan)
+    return found
+
+
+def _acceleration(sums: Floats, counts: Floats, total: Floats, number: Floats, row: Integers, own: Integers) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left_out = (total[row] - sums) / (number[row] - counts)
+        deviation = (np.bincount(row, weights=left_out) / own)[row] - left_out
+        acceleration = np.bincount(row, weights=deviation**3) / (6 * np.bincount(row, weights=deviation**2) ** 1.5)
+    return np.nan_to_num(acceleration, posinf=0, neginf=0)
+
+
+def mean_intervals(
+    frame: pd.DataFrame,
+    by: Sequence[str],
+    *,
+    universe: Sequence[str] = ("source",),
+    cluster_by: str = "question",
+    n_resamples: int = 1000,
+    seed: int = 20230628,
+    confidence: float = 0.95,
+    intervals: Sequence[str] = ("percentile",),
+) -> pd.DataFrame:
+    """One row for each group of ``by`` and kind of interval, with its mean and interval; sorted by both.
+
+    ``frame`` has the columns of ``by``, ``question_id``, ``value``, the column of the clusters (``topic``, ``wave``)
+    and, where known, ``order_effect``, ``n_invalid`` and ``n_answers`` of the question behind each value. Clusters are
+    resampled within each group of ``universe``, whose columns are among those of ``by``. Raises ValueError for an
+    unknown kind of interval or cluster, and for a cluster column that is missing.
+    """
+    if cluster_by not in CLUSTERS:
+        raise ValueError(f"unknown cluster_by {cluster_by!r}; there are {', '.join(CLUSTERS)}")
+    column = CLUSTERS[cluster_by]
+    if column not in frame:
+        raise ValueError(f"cluster_by {cluster_by!r} needs the column {column!r}")
+    parts = []
+    for _, part in frame.groupby(list(universe), sort=True, observed=True):
+        names, cluster = np.unique(part[column].to_numpy(dtype=str), return_inverse=True)
+        grouped = part.groupby(list(by), sort=True, observed=True)
+        series = np.asarray(grouped.ngroup(), dtype=np.int64)
+        found = bootstrap_means(
+            part["value"].to_numpy(dtype=np.float64),
+            series,
+            cluster,
+            cluster_weights(names.tolist(), n_resamples, seed),
+            confidence=confidence,
+            intervals=intervals,
+        )
+        n_questions = _distinct(series, pd.factorize(part["question_id"])[0])
+        keys = (
+            grouped.size()
+            .index.to_frame(index=False)
+            .assign(
+                mean=found.mean,
+                cluster_by=cluster_by,
+                confidence=confidence,
+                n_questions=n_questions,
+                n_clusters=found.n_clusters,
+                n_effective=np.minimum(found.n_effective, n_questions),
+                **_diagnostics(part, series),
+                n_resamples=n_resamples,
+                seed=seed,
+            )
+        )
+        parts += [keys.assign(ci_low=found.low[kind], ci_high=found.high[kind], interval=kind) for kind in intervals]
+    columns = [*by, *_ENDS, *_NUMBERS]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True).sort_values([*by, "interval"], ignore_index=True)[columns]
+
+
+def _distinct(series: Integers, question: Integers) -> Integers:
+    """Number of different questions in each series."""
+    pairs = np.unique(series * (int(question.max()) + 1) + question)
+    return np.bincount(pairs // (int(question.max()) + 1))
+
+
+def _diagnostics(part: pd.DataFrame, series: Integers) -> dict[str, Floats]:
+    """Order effect and invalid rate of the answers behind each series; NaN where the frame does not know them."""
+    n = int(series.max()) + 1
+    found = {"order_effect": np.full(n, np.nan), "invalid_rate": np.full(n, np.nan)}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if "order_effect" in part:
+            effect = part["order_effect"].to_numpy(dtype=np.float64)
+            known = np.isfinite(effect)
+            summed = np.bincount(series[known], weights=effect[known], minlength=n)
+            found["order_effect"] = summed / np.bincount(series[known], minlength=n)
+        if "n_invalid" in part:
+            invalid, valid = (
+                np.bincount(series, weights=part[name].to_numpy(dtype=np.float64), minlength=n)
+                for name in ("n_invalid", "n_answers")
+            )
+            found["invalid_rate"] = invalid / (invalid + valid)
+    return found
+
+
+def _scored(question_country: pd.DataFrame, answers: pd.DataFrame | None, topics: pd.DataFrame | None) -> pd.DataFrame:
+    """The rows that enter means, those of the newest waves, with what is known of the question behind each."""
+    frame = question_country[question_country["is_latest_wave"].astype(bool)]
+    if answers is not None:
+        key = ["model_version", "condition", "question_id"]
+        of_question = answers.drop_duplicates(key)[[*key, "order_effect", "n_invalid", "n_answers"]]
+        frame = frame.merge(of_question, on=key, how="left", validate="many_to_one")
+    if topics is not None:
+        key = ["source", "question_id"]
+        frame = frame.merge(topics[[*key, "topic"]], on=key, how="left", validate="many_to_one")
+    return frame
 
 
 def country_intervals(
     question_country: pd.DataFrame,
     *,
+    answers: pd.DataFrame | None = None,
+    topics: pd.DataFrame | None = None,
+    cluster_by: str = "question",
     n_resamples: int = 1000,
     seed: int = 20230628,
     confidence: float = 0.95,
@@ -89,65 +300,84 @@ def country_intervals(
 ) -> pd.DataFrame:
     """Rows of ``similarity.country`` from rows of ``similarity.question_country``, newest waves only.
 
-    One row a series and kind of interval; NULL ends for a country with fewer than 2 questions. Raises ValueError for
-    an unknown kind of interval.
+    ``answers``: rows of ``response.distribution``, for order effect and invalid rate; ``topics``: rows of
+    ``question.question``, needed to cluster by topic. Raises ValueError as `mean_intervals` does.
     """
-    unknown = set(intervals) - set(INTERVALS)
-    if unknown:
-        raise ValueError(f"unknown interval {sorted(unknown)[0]!r}; there are {', '.join(INTERVALS)}")
-    frame = question_country[question_country["is_latest_wave"].astype(bool)]
-    parts = [
-        _partition_intervals(part, n_resamples, seed, confidence, intervals)
-        for _, part in frame.groupby(["model_version", "condition", "source"], sort=True)
-    ]
-    if not parts:
-        return pd.DataFrame(columns=_COLUMNS)
-    table = pd.concat(parts, ignore_index=True)
-    return table.sort_values([*SERIES, "interval"], ignore_index=True)[_COLUMNS]
+    return mean_intervals(
+        _scored(question_country, answers, topics),
+        [*PARTITION, *COUNTRY, *METRIC],
+        universe=PARTITION,
+        cluster_by=cluster_by,
+        n_resamples=n_resamples,
+        seed=seed,
+        confidence=confidence,
+        intervals=intervals,
+    )
 
 
-def _partition_intervals(
-    part: pd.DataFrame, n_resamples: int, seed: int, confidence: float, intervals: Sequence[str]
+def topic_intervals(
+    question_country: pd.DataFrame,
+    topics: pd.DataFrame,
+    *,
+    answers: pd.DataFrame | None = None,
+    cluster_by: str = "question",
+    n_resamples: int = 1000,
+    seed: int = 20230628,
+    confidence: float = 0.95,
+    intervals: Sequence[str] = ("percentile",),
 ) -> pd.DataFrame:
-    clusters, cluster = np.unique(part["question_id"].to_numpy(dtype=str), return_inverse=True)
-    grouped = part.groupby(SERIES, sort=True)
-    series = grouped.ngroup().to_numpy()
-    keys = grouped["value"].agg(mean="mean").reset_index()
-    weights = cluster_weights(clusters.tolist(), n_resamples, seed)
-    values = part["value"].to_numpy(dtype=np.float64)
-    found: dict[str, list[tuple[Floats, Floats]]] = {kind: [] for kind in intervals}
-    n_clusters = np.empty(len(keys), dtype=np.int64)
-    for start in range(0, len(keys), _BLOCK):
-        stop = min(start + _BLOCK, len(keys))
-        here = (series >= start) & (series < stop)
-        place = cluster[here] * (stop - start) + series[here] - start
-        shape = (len(clusters), stop - start)
-        summed = np.bincount(place, weights=values[here], minlength=shape[0] * shape[1])
-        sums = summed.reshape(shape).astype(np.float64)
-        counts = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
-        n_clusters[start:stop] = (counts > 0).sum(axis=0)
-        means = resampled_means(weights, sums, counts)
-        for kind in intervals:
-            found[kind].append(
-                percentile_interval(means, confidence)
-                if kind == "percentile"
-                else bca_interval(means, sums, counts, confidence)
-            )
-    rows = []
-    for kind, blocks in found.items():
-        low, high = (np.concatenate(ends) for ends in zip(*blocks, strict=True))
-        enough = (n_clusters > 1) & np.isfinite(low) & np.isfinite(high)
-        rows.append(
-            keys.assign(
-                ci_low=np.where(enough, low, np.nan),
-                ci_high=np.where(enough, high, np.nan),
-                interval=kind,
-                confidence=confidence,
-                cluster_by="question",
-                n_questions=n_clusters,
-                n_clusters=n_clusters,
-                n_resamples=n_resamples,
-                seed=seed,
-            )
-        )
-    return pd.concat(rows, ignore_index=True)
+    """Rows of ``similarity.topic``: as `country_intervals`, by topic too, whole countries only."""
+    whole = question_country[question_country["group_by"] == ""]
+    return mean_intervals(
+        _scored(whole, answers, topics),
+        [*PARTITION, "country", "sample_type", "topic", *METRIC],
+        universe=PARTITION,
+        cluster_by=cluster_by,
+        n_resamples=n_resamples,
+        seed=seed,
+        confidence=confidence,
+        intervals=intervals,
+    )
+
+
+def region_intervals(
+    question_country: pd.DataFrame,
+    regions: pd.DataFrame,
+    *,
+    answers: pd.DataFrame | None = None,
+    topics: pd.DataFrame | None = None,
+    cluster_by: str = "question",
+    n_resamples: int = 1000,
+    seed: int = 20230628,
+    confidence: float = 0.95,
+    intervals: Sequence[str] = ("percentile",),
+) -> pd.DataFrame:
+    """Rows of ``similarity.region`` from rows of ``similarity.question_country``, newest waves of whole countries.
+
+    ``regions``: rows of ``question.country``. A question's value in a region is the mean over the region's countries
+    that were asked it; the region's mean is the mean of these over questions. So a question asked in ten countries
+    counts once, as in a country's mean, and the unit that is resampled is the unit of the mean. A further region,
+    ``World``, holds all countries of a sample type.
+    """
+    whole = question_country[question_country["group_by"] == ""]
+    frame = _scored(whole, answers, topics)
+    frame = frame.merge(regions[["country_label", "region"]], on="country_label", how="left", validate="many_to_one")
+    frame = pd.concat([frame, frame.assign(region=WORLD)], ignore_index=True)
+    by = [*PARTITION, "region", "sample_type", *METRIC]
+    n_countries = frame.groupby(by, sort=True)["country"].nunique().reset_index(name="n_countries")
+    of_question = [name for name in ("topic", "order_effect", "n_invalid", "n_answers") if name in frame]
+    # A question has one value per region: within it, the newest wave may differ between countries.
+    per_question = frame.groupby([*by, "question_id"], sort=True).agg(
+        value=("value", "mean"), wave=("wave", "max"), **{name: (name, "first") for name in of_question}
+    )
+    table = mean_intervals(
+        per_question.reset_index(),
+        by,
+        universe=PARTITION,
+        cluster_by=cluster_by,
+        n_resamples=n_resamples,
+        seed=seed,
+        confidence=confidence,
+        intervals=intervals,
+    ).merge(n_countries, on=by, how="left", validate="many_to_one")
+    return table[[*by, *_ENDS, "n_countries", *_NUMBERS]]

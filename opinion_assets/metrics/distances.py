@@ -105,3 +105,22 @@ def modal_agreement(p: Floats, q: Floats) -> Floats:
     p, q = check_distributions(p), check_distributions(q)
     a, b = p == p.max(axis=1, keepdims=True), q == q.max(axis=1, keepdims=True)
     return (a & b).sum(axis=1) / (a.sum(axis=1) * b.sum(axis=1))
+
+
+def measure(p: Floats, q: Floats, values: Floats, n_options: NDArray[np.int64]) -> dict[tuple[str, str], Floats]:
+    """Every measure that compares two distributions, by (metric, base) as the tables name them; NaN where undefined.
+
+    Arguments as in `wasserstein` and `kendall_tau`.
+    """
+    nats = js_divergence(p, q)
+    bits = nats / np.log(2)
+    return {
+        ("js_similarity", "e"): 1 - np.sqrt(nats),
+        ("js_similarity", "2"): 1 - np.sqrt(bits),
+        ("js_divergence", "e"): nats,
+        ("js_divergence", "2"): bits,
+        ("total_variation", ""): total_variation(p, q),
+        ("wasserstein", ""): wasserstein(p, q, values),
+        ("kendall_tau", ""): kendall_tau(p, q, n_options),
+        ("modal_agreement", ""): modal_agreement(p, q),
+    }

@@ -51,6 +51,9 @@ CREATE TABLE IF NOT EXISTS similarity.country (
     cluster_by    VARCHAR NOT NULL,
     n_questions   BIGINT NOT NULL,
     n_clusters    BIGINT NOT NULL,
+    n_effective   DOUBLE,
+    order_effect  DOUBLE,
+    invalid_rate  DOUBLE,
     n_resamples   BIGINT NOT NULL,
     seed          BIGINT NOT NULL
 );
@@ -59,7 +62,7 @@ COMMENT ON COLUMN similarity.country.model_version IS 'Whole dated model id.';
 COMMENT ON COLUMN similarity.country.condition IS 'Prompt condition.';
 COMMENT ON COLUMN similarity.country.source IS 'Survey source; sources are never averaged together.';
 COMMENT ON COLUMN similarity.country.country IS 'ISO 3166 code.';
-COMMENT ON COLUMN similarity.country.sample_type IS 'national, non_national, old_national or current_national.';
+COMMENT ON COLUMN similarity.country.sample_type IS 'national, non_national, old_national or current_national; never merged.';
 COMMENT ON COLUMN similarity.country.group_by IS 'Demographic variable; empty for the whole country.';
 COMMENT ON COLUMN similarity.country.group_value IS 'Value of the demographic variable; empty for the whole country.';
 COMMENT ON COLUMN similarity.country.metric IS 'Name of the metric.';
@@ -72,8 +75,135 @@ COMMENT ON COLUMN similarity.country.confidence IS 'Nominal coverage of the inte
 COMMENT ON COLUMN similarity.country.cluster_by IS 'What the bootstrap resamples: question, topic or wave.';
 COMMENT ON COLUMN similarity.country.n_questions IS 'Questions behind the mean.';
 COMMENT ON COLUMN similarity.country.n_clusters IS 'Clusters that the bootstrap resamples.';
+COMMENT ON COLUMN similarity.country.n_effective IS 'Independent questions that would give a mean as certain: n_questions divided by the design effect of the clusters, at most n_questions; NULL with fewer than 2 clusters or where all values are equal.';
+COMMENT ON COLUMN similarity.country.order_effect IS 'Mean over these questions of response.distribution.order_effect, 0 to 1; NULL where each was asked in one option order.';
+COMMENT ON COLUMN similarity.country.invalid_rate IS 'Share of invalid answers among the answers to these questions, 0 to 1. Questions without any valid answer are not behind the mean and do not count here.';
 COMMENT ON COLUMN similarity.country.n_resamples IS 'Bootstrap resamples.';
 COMMENT ON COLUMN similarity.country.seed IS 'Seed of the bootstrap.';
+
+CREATE TABLE IF NOT EXISTS similarity.topic (
+    model_version VARCHAR NOT NULL,
+    condition     VARCHAR NOT NULL,
+    source        VARCHAR NOT NULL,
+    country       VARCHAR NOT NULL,
+    sample_type   VARCHAR NOT NULL,
+    topic         VARCHAR NOT NULL,
+    metric        VARCHAR NOT NULL,
+    base          VARCHAR NOT NULL,
+    mean          DOUBLE NOT NULL,
+    ci_low        DOUBLE,
+    ci_high       DOUBLE,
+    interval      VARCHAR NOT NULL,
+    confidence    DOUBLE NOT NULL,
+    cluster_by    VARCHAR NOT NULL,
+    n_questions   BIGINT NOT NULL,
+    n_clusters    BIGINT NOT NULL,
+    n_effective   DOUBLE,
+    order_effect  DOUBLE,
+    invalid_rate  DOUBLE,
+    n_resamples   BIGINT NOT NULL,
+    seed          BIGINT NOT NULL
+);
+COMMENT ON TABLE similarity.topic IS 'Mean similarity per country and topic with bootstrap confidence intervals; whole countries only.';
+COMMENT ON COLUMN similarity.topic.model_version IS 'Whole dated model id.';
+COMMENT ON COLUMN similarity.topic.condition IS 'Prompt condition.';
+COMMENT ON COLUMN similarity.topic.source IS 'Survey source; sources are never averaged together.';
+COMMENT ON COLUMN similarity.topic.country IS 'ISO 3166 code.';
+COMMENT ON COLUMN similarity.topic.sample_type IS 'national, non_national, old_national or current_national; never merged.';
+COMMENT ON COLUMN similarity.topic.topic IS 'Topic of the questions (question.question).';
+COMMENT ON COLUMN similarity.topic.metric IS 'Name of the metric.';
+COMMENT ON COLUMN similarity.topic.base IS 'Base of the logarithm: e or 2; empty for metrics without one.';
+COMMENT ON COLUMN similarity.topic.mean IS 'Mean of the metric over the country''s questions on the topic (newest wave of each).';
+COMMENT ON COLUMN similarity.topic.ci_low IS 'Lower end of the interval; NULL with fewer than 2 clusters.';
+COMMENT ON COLUMN similarity.topic.ci_high IS 'Upper end of the interval; NULL with fewer than 2 clusters.';
+COMMENT ON COLUMN similarity.topic.interval IS 'percentile or bca.';
+COMMENT ON COLUMN similarity.topic.confidence IS 'Nominal coverage of the interval, e.g. 0.95.';
+COMMENT ON COLUMN similarity.topic.cluster_by IS 'What the bootstrap resamples: question, topic or wave.';
+COMMENT ON COLUMN similarity.topic.n_questions IS 'Questions behind the mean.';
+COMMENT ON COLUMN similarity.topic.n_clusters IS 'Clusters that the bootstrap resamples.';
+COMMENT ON COLUMN similarity.topic.n_effective IS 'Independent questions that would give a mean as certain: n_questions divided by the design effect of the clusters, at most n_questions; NULL with fewer than 2 clusters or where all values are equal.';
+COMMENT ON COLUMN similarity.topic.order_effect IS 'Mean over these questions of response.distribution.order_effect, 0 to 1; NULL where each was asked in one option order.';
+COMMENT ON COLUMN similarity.topic.invalid_rate IS 'Share of invalid answers among the answers to these questions, 0 to 1. Questions without any valid answer are not behind the mean and do not count here.';
+COMMENT ON COLUMN similarity.topic.n_resamples IS 'Bootstrap resamples.';
+COMMENT ON COLUMN similarity.topic.seed IS 'Seed of the bootstrap.';
+
+CREATE TABLE IF NOT EXISTS similarity.region (
+    model_version VARCHAR NOT NULL,
+    condition     VARCHAR NOT NULL,
+    source        VARCHAR NOT NULL,
+    region        VARCHAR NOT NULL,
+    sample_type   VARCHAR NOT NULL,
+    metric        VARCHAR NOT NULL,
+    base          VARCHAR NOT NULL,
+    mean          DOUBLE NOT NULL,
+    ci_low        DOUBLE,
+    ci_high       DOUBLE,
+    interval      VARCHAR NOT NULL,
+    confidence    DOUBLE NOT NULL,
+    cluster_by    VARCHAR NOT NULL,
+    n_countries   BIGINT NOT NULL,
+    n_questions   BIGINT NOT NULL,
+    n_clusters    BIGINT NOT NULL,
+    n_effective   DOUBLE,
+    order_effect  DOUBLE,
+    invalid_rate  DOUBLE,
+    n_resamples   BIGINT NOT NULL,
+    seed          BIGINT NOT NULL
+);
+COMMENT ON TABLE similarity.region IS 'Mean similarity per world region with bootstrap confidence intervals; whole countries only. Region World holds all countries of a sample type.';
+COMMENT ON COLUMN similarity.region.model_version IS 'Whole dated model id.';
+COMMENT ON COLUMN similarity.region.condition IS 'Prompt condition.';
+COMMENT ON COLUMN similarity.region.source IS 'Survey source; sources are never averaged together.';
+COMMENT ON COLUMN similarity.region.region IS 'World region (United Nations M49 sub-region), or World for all regions together.';
+COMMENT ON COLUMN similarity.region.sample_type IS 'national, non_national, old_national or current_national; never merged.';
+COMMENT ON COLUMN similarity.region.metric IS 'Name of the metric.';
+COMMENT ON COLUMN similarity.region.base IS 'Base of the logarithm: e or 2; empty for metrics without one.';
+COMMENT ON COLUMN similarity.region.mean IS 'Mean over questions of the mean over the region''s countries that were asked the question; countries are not weighted by population.';
+COMMENT ON COLUMN similarity.region.ci_low IS 'Lower end of the interval; NULL with fewer than 2 clusters.';
+COMMENT ON COLUMN similarity.region.ci_high IS 'Upper end of the interval; NULL with fewer than 2 clusters.';
+COMMENT ON COLUMN similarity.region.interval IS 'percentile or bca.';
+COMMENT ON COLUMN similarity.region.confidence IS 'Nominal coverage of the interval, e.g. 0.95.';
+COMMENT ON COLUMN similarity.region.cluster_by IS 'What the bootstrap resamples: question, topic or wave.';
+COMMENT ON COLUMN similarity.region.n_countries IS 'Countries behind the mean.';
+COMMENT ON COLUMN similarity.region.n_questions IS 'Questions behind the mean.';
+COMMENT ON COLUMN similarity.region.n_clusters IS 'Clusters that the bootstrap resamples.';
+COMMENT ON COLUMN similarity.region.n_effective IS 'Independent questions that would give a mean as certain: n_questions divided by the design effect of the clusters, at most n_questions; NULL with fewer than 2 clusters or where all values are equal.';
+COMMENT ON COLUMN similarity.region.order_effect IS 'Mean over these questions of response.distribution.order_effect, 0 to 1; NULL where each was asked in one option order.';
+COMMENT ON COLUMN similarity.region.invalid_rate IS 'Share of invalid answers among the answers to these questions, 0 to 1. Questions without any valid answer are not behind the mean and do not count here.';
+COMMENT ON COLUMN similarity.region.n_resamples IS 'Bootstrap resamples.';
+COMMENT ON COLUMN similarity.region.seed IS 'Seed of the bootstrap.';
+
+CREATE TABLE IF NOT EXISTS similarity.reference (
+    source        VARCHAR NOT NULL,
+    country       VARCHAR NOT NULL,
+    sample_type   VARCHAR NOT NULL,
+    reference     VARCHAR NOT NULL CHECK (reference IN ('uniform', 'majority', 'other_countries', 'closest_country', 'noise_ceiling')),
+    detail        VARCHAR,
+    metric        VARCHAR NOT NULL,
+    base          VARCHAR NOT NULL,
+    mean          DOUBLE,
+    ci_low        DOUBLE,
+    ci_high       DOUBLE,
+    confidence    DOUBLE NOT NULL,
+    n_questions   BIGINT NOT NULL,
+    n_resamples   BIGINT NOT NULL,
+    seed          BIGINT NOT NULL
+);
+COMMENT ON TABLE similarity.reference IS 'What a country''s similarity can be read against, over all questions of the source: the same mean for answers that come from no model. Whole countries, newest waves.';
+COMMENT ON COLUMN similarity.reference.source IS 'Survey source; sources are never averaged together.';
+COMMENT ON COLUMN similarity.reference.country IS 'ISO 3166 code.';
+COMMENT ON COLUMN similarity.reference.sample_type IS 'national, non_national, old_national or current_national; never merged.';
+COMMENT ON COLUMN similarity.reference.reference IS 'uniform: equal probability on every option. majority: all probability on the most frequent option of the mean of the other countries. other_countries: mean over the other countries'' own answers. closest_country: the answers of the one other country that is most similar. noise_ceiling: a sample of the country''s own size drawn from its own answers.';
+COMMENT ON COLUMN similarity.reference.detail IS 'closest_country: code of that country. noise_ceiling: where the numbers of respondents come from (n, or an assumption that was asked for), or why the mean is NULL. NULL for the others.';
+COMMENT ON COLUMN similarity.reference.metric IS 'Name of the metric.';
+COMMENT ON COLUMN similarity.reference.base IS 'Base of the logarithm: e or 2; empty for metrics without one.';
+COMMENT ON COLUMN similarity.reference.mean IS 'Mean of the metric over the country''s questions that have this reference; NULL for noise_ceiling where no number of respondents is known.';
+COMMENT ON COLUMN similarity.reference.ci_low IS 'Lower end of the percentile interval, questions resampled; NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.reference.ci_high IS 'Upper end of the percentile interval, questions resampled; NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.reference.confidence IS 'Nominal coverage of the interval, e.g. 0.95.';
+COMMENT ON COLUMN similarity.reference.n_questions IS 'Questions behind the mean; 0 where it is NULL.';
+COMMENT ON COLUMN similarity.reference.n_resamples IS 'Bootstrap resamples.';
+COMMENT ON COLUMN similarity.reference.seed IS 'Seed of the bootstrap.';
 
 CREATE TABLE IF NOT EXISTS similarity.model_comparison (
     source        VARCHAR NOT NULL,

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from opinion_assets.metrics.bootstrap import cluster_weights, country_intervals
-from opinion_assets.metrics.comparison import holm, model_comparison
 
 
 def question_country(
@@ -65,23 +64,6 @@ def test_weights_draw_as_many_as_there_are() -> None:
     weights = cluster_weights(["a", "b", "c"], 50, 1)
     assert weights.shape == (50, 3)
     assert (weights.sum(axis=1) == 3).all()
-
-
-def test_a_real_difference_between_models_is_found_and_none_between_equal_ones() -> None:
-    frames = [
-        question_country(),
-        question_country("n@1", shift=-0.1),
-        question_country("k@1").assign(value=lambda f: f["value"]),
-    ]
-    table = model_comparison(pd.concat(frames)).set_index(["model_version_a", "model_version_b"])
-    assert table.loc[("m@1", "n@1"), "difference"] == pytest.approx(0.1)
-    assert table.loc[("m@1", "n@1"), "p_value"] < 0.01
-    assert table.loc[("k@1", "m@1"), "difference"] == 0
-    assert table.loc[("k@1", "m@1"), "p_value"] == 1
-
-
-def test_holm_on_a_worked_example() -> None:
-    assert holm(np.array([0.01, 0.04, 0.03, 0.005])).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_bca_is_scipys() -> None:
