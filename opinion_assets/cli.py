@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -470,9 +469,8 @@ def _plan(
     store = Store(data_dir())
     question, option = store.read("question.question"), store.read("question.option")
     if path is not None or source_id not in set(question["source"]):
-        with tempfile.TemporaryDirectory() as folder:  # reading a source keeps a snapshot of it
-            data = load_source(source_id, data_dir=Path(folder), path=path)
-            dataset = build(data.question, data.response)
+        data = load_source(source_id, data_dir=store.folder, path=path)
+        dataset = build(data.question, data.response)
         question, option = dataset.question, dataset.option
     journal = store.folder / "journal"
     plans = [
