@@ -74,7 +74,8 @@ def place(tmp_path: Path, dataset: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
     with BatchServer() as server, dg.DagsterInstance.ephemeral() as instance:
         (tmp_path / "registry.yaml").write_text(
             f"models:\n  {MODEL}:\n    provider: openai\n    method: sampling\n    model: m\n"
-            f"    endpoint: {server.url}\n    prompt_usd_per_million: 1.0\n    completion_usd_per_million: 1.0\n    batch_api: true\n"
+            f"    endpoint: {server.url}\n    prompt_usd_per_million: 1.0\n"
+            "    completion_usd_per_million: 1.0\n    batch_api: true\n"
         )
         instance.add_dynamic_partitions("model_version", [MODEL])
         instance.add_dynamic_partitions("condition", ["default"])
