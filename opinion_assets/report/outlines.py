@@ -1,4 +1,6 @@
-"""Country outlines as SVG paths: static/countries-110m.json (TopoJSON, Natural Earth) in Robinson's projection.
+"""Country outlines as SVG paths: static/countries-110m.json (TopoJSON, Natural Earth) in the Equal Earth projection.
+
+Equal areas, so that a colour takes as much of the map as its country takes of the world.
 
 Does not belong here: what the map shows.
 """
@@ -11,28 +13,27 @@ import numpy as np
 import pycountry
 
 _FILE = Path(__file__).parent / "static" / "countries-110m.json"
+_POINTS = Path(__file__).parent / "static" / "points.json"
 WIDTH = 1000.0
-# Robinson 1974: length of the parallel and its distance from the equator at every 5 degrees of latitude.
-_LENGTH = [
-    1, 0.9986, 0.9954, 0.99, 0.9822, 0.973, 0.96, 0.9427, 0.9216, 0.8962,
-    0.8679, 0.835, 0.7986, 0.7597, 0.7186, 0.6732, 0.6213, 0.5722, 0.5322,
-]  # fmt: skip
-_DISTANCE = [
-    0, 0.062, 0.124, 0.186, 0.248, 0.31, 0.372, 0.434, 0.4958, 0.5571,
-    0.6176, 0.6769, 0.7346, 0.7903, 0.8435, 0.8936, 0.9394, 0.9761, 1,
-]  # fmt: skip
+#: What is shown lies between these latitudes.
+SOUTH, NORTH = -57.0, 84.0
+# The polynomial of the projection, highest power first, odd powers only.
+_A = np.array([0.003796, 0, 0.000893, 0, 0, 0, -0.081106, 0, 1.340264, 0])
+_SCALE = WIDTH / (4 * np.pi / np.sqrt(3) / 1.340264)
+_TOP = float(np.polyval(_A, np.arcsin(np.sqrt(3) / 2 * np.sin(np.radians(NORTH)))))
 # No ISO number in the file.
 _BY_NAME = {"Kosovo": "XKX"}
 
 
 def project(longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Degrees to the map's coordinates, x from 0 to WIDTH, y downwards."""
-    degrees = np.arange(0, 91, 5)
-    size = np.abs(latitude)
-    x = 0.8487 * np.interp(size, degrees, _LENGTH) * np.radians(longitude)
-    y = 1.3523 * np.interp(size, degrees, _DISTANCE) * np.sign(latitude)
-    scale = WIDTH / (2 * 0.8487 * np.pi)
-    return WIDTH / 2 + x * scale, (1.3523 - y) * scale
+    """Degrees to the map's coordinates, x from 0 to WIDTH, y downwards from the map's upper edge.
+
+    Šavrič, Patterson & Jenny 2018, "The Equal Earth map projection", eqs. 6 to 8.
+    """
+    theta = np.arcsin(np.sqrt(3) / 2 * np.sin(np.radians(latitude)))
+    x = 2 * np.sqrt(3) * np.radians(longitude) * np.cos(theta) / (3 * np.polyval(np.polyder(_A), theta))
+    y = np.polyval(_A, theta)
+    return WIDTH / 2 + x * _SCALE, (_TOP - y) * _SCALE
 
 
 @cache
@@ -49,11 +50,7 @@ def outlines() -> dict[str, str]:
         # A ring that crosses the 180th meridian goes on beyond the map's edge, and is drawn again at the other edge.
         longitude = np.unwrap(points[:, 0], period=360.0)
         shifts = [0.0] + [360.0] * bool((longitude < -180.01).any()) + [-360.0] * bool((longitude > 180.01).any())
-        return "".join(path(longitude + shift, points[:, 1]) for shift in shifts)
-
-    def path(longitude: np.ndarray, latitude: np.ndarray) -> str:
-        x, y = project(longitude, latitude)
-        return "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)) + "Z"
+        return "".join(_svg(*project(longitude + shift, points[:, 1])) for shift in shifts)
 
     found = {}
     for shape in world["objects"]["countries"]["geometries"]:
@@ -63,3 +60,26 @@ def outlines() -> dict[str, str]:
         polygons = [shape["arcs"]] if shape["type"] == "Polygon" else shape["arcs"]
         found[code] = "".join(ring(indexes) for polygon in polygons for indexes in polygon)
     return found
+
+
+def _svg(x: np.ndarray, y: np.ndarray) -> str:
+    return "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)) + "Z"
+
+
+def height() -> float:
+    """Height of the map in its own coordinates."""
+    return float(project(np.array(0.0), np.array(SOUTH))[1])
+
+
+def edge() -> str:
+    """SVG path of the map's edge, the 180th meridians and the latitudes where it ends."""
+    latitude = np.concatenate([np.linspace(SOUTH, NORTH, 60), np.linspace(NORTH, SOUTH, 60)])
+    return _svg(*project(np.repeat([180.0, -180.0], 60), latitude))
+
+
+@cache
+def points() -> dict[str, tuple[float, float]]:
+    """Map coordinates of the middle of each country's largest part, by code; also of countries too small to see."""
+    found = json.loads(_POINTS.read_text(encoding="utf-8"))
+    x, y = project(*np.array(list(found.values()), dtype=float).T)
+    return {code: (round(float(a), 1), round(float(b), 1)) for code, a, b in zip(found, x, y, strict=True)}

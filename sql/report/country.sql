@@ -1,12 +1,11 @@
--- What the report's map and table show: similarity per country with its interval, and the country's name.
+-- Means per country with intervals, for one kind of interval of each mean: over questions before other clusters,
+-- percentile before others.
 SELECT
-    similarity.source, similarity.model_version, similarity.condition, similarity.country, similarity.sample_type,
-    coalesce(country.name, similarity.country) AS name, coalesce(country.region, '') AS region,
-    similarity.mean, similarity.ci_low, similarity.ci_high, similarity.n_questions, similarity.confidence,
-    similarity.interval, similarity.n_resamples, similarity.seed
-FROM similarity.country AS similarity
-LEFT JOIN (SELECT country, any_value(name) AS name, any_value(region) AS region FROM question.country GROUP BY country) AS country
-    USING (country)
-WHERE similarity.metric = 'js_similarity' AND similarity.base = 'e' AND similarity.group_by = ''
-    AND similarity.interval = 'percentile' AND similarity.cluster_by = 'question'
-ORDER BY similarity.source, similarity.model_version, similarity.condition, similarity.mean DESC, similarity.country;
+    model_version, condition, source, country, sample_type, group_by, group_value, metric, base, mean, ci_low, ci_high,
+    interval, confidence, cluster_by, n_questions, n_clusters, n_resamples, seed
+FROM similarity.country
+QUALIFY row_number() OVER (
+    PARTITION BY model_version, condition, source, country, sample_type, group_by, group_value, metric, base
+    ORDER BY cluster_by <> 'question', interval <> 'percentile', cluster_by, interval
+) = 1
+ORDER BY metric, base, source, model_version, condition, group_by, group_value, country, sample_type;
