@@ -57,6 +57,10 @@ def asset_key(table_name: str) -> dg.AssetKey:
     return dg.AssetKey(table_name.split("."))
 
 
+# What an asset's numbers and pages are made from.
+_SOURCES = {".py", ".sql", ".yaml", ".json", ".js", ".css", ".j2"}
+
+
 @cache
 def code_version(*parts: str) -> str:
     """First 12 hex digits of the SHA-256 over the source files of the named packages and sql/ folders.
@@ -68,7 +72,7 @@ def code_version(*parts: str) -> str:
     for part in parts:
         root = sql_dir() / part.removeprefix("sql/") if part.startswith("sql/") else package / part
         files = [root] if root.is_file() else sorted(root.rglob("*"))
-        sources = [file for file in files if file.suffix in {".py", ".sql", ".yaml"}]
+        sources = [file for file in files if file.suffix in _SOURCES]
         if not sources:
             raise FileNotFoundError(f"code_version: no source files under {root}")
         for file in sources:

@@ -14,6 +14,7 @@ import pandas as pd
 from opinion_assets.identity import question_id
 from opinion_assets.metrics.bootstrap import country_intervals
 from opinion_assets.metrics.comparison import model_comparison
+from opinion_assets.metrics.paired import Settings
 from opinion_assets.questions.countries import known_countries
 from opinion_assets.warehouse import Store, Stored, partition_name, read_sql, tables
 
@@ -180,7 +181,7 @@ def warehouse(
             keep("similarity.country", _as_table("similarity.country", means), partition)
             scored.append(frame[(frame["metric"] == "js_similarity") & (frame["base"] == "e")])
     if len(scored) > 1:
-        compared = model_comparison(pd.concat(scored), n_resamples=n_resamples)
+        compared = model_comparison(pd.concat(scored), Settings(n_resamples=n_resamples, n_permutations=200))
         keep("similarity.model_comparison", _as_table("similarity.model_comparison", compared))
     written.append(store.write("run.lineage", pd.DataFrame(lineage)))
     store.publish(written)

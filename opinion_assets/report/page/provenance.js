@@ -77,11 +77,11 @@ function DifferenceWhy({ metric, values }) {
   return html`<h2 id="why-title">Difference ${signed(row.difference)}: ${countryName(country)}</h2>
     <dl class="facts"><dt>A</dt><dd>${modelA}, ${conditionA}</dd><dt>B</dt><dd>${modelB}, ${conditionB}</dd><dt>Metric</dt><dd>${metric.label}</dd>
       <dt>A minus B</dt><dd>${signed(row.difference)} over ${plural(row.n_questions, "question", "questions")} that both answered</dd>
-      <dt>95 % interval</dt><dd>${range(row.ci_low, row.ci_high, signed)}, paired bootstrap, ${thousands(row.n_resamples)} resamples, seed ${row.seed}</dd>
-      <dt>p value</dt><dd>${pValue(row.p_value)}; corrected over the countries of this comparison: ${pValue(row.p_holm)} (Holm), ${pValue(row.p_bh)} (Benjamini–Hochberg)</dd></dl>
+      <dt>${row.confidence * 100} % interval</dt><dd>${range(row.ci_low, row.ci_high, signed)}, paired ${row.interval} bootstrap, ${thousands(row.n_resamples)} resamples of questions, seed ${row.seed}</dd>
+      <dt>p value</dt><dd>${pValue(row.p_value)} by ${thousands(row.n_permutations)} random sign flips of whole questions; corrected over the countries of this comparison: ${pValue(row.p_holm)} (Holm), ${pValue(row.p_bh)} (Benjamini–Hochberg)</dd></dl>
     <h3>Steps</h3><${Steps} assets=${[...HUMAN_STEPS, ...MODEL_STEPS, "similarity/model_comparison"]} pairs=${[[modelA, conditionA], [modelB, conditionB]]} source=${source} />
     <h3>Human answers</h3><${Source} source=${source} />
-    <h3>Query</h3><${Query} text=${query("comparison", { model_version_a: modelA, condition_a: conditionA, model_version_b: modelB, condition_b: conditionB, source, country, sample_type: sample, metric: metric.metric, base: metric.base })} />`;
+    <h3>Query</h3><${Query} text=${query("comparison", { model_version_a: modelA, condition_a: conditionA, model_version_b: modelB, condition_b: conditionB, source, country, sample_type: sample, metric: metric.metric, base: metric.base, interval: row.interval })} />`;
 }
 
 /** A prompt as text: completions as they are, chats message by message. */
