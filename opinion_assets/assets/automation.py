@@ -217,7 +217,7 @@ def automation_condition(spec: dg.AssetSpec) -> dg.AutomationCondition | None:
         return ask_once
     if spec.partitions_def == by_model_and_condition:
         return score_after_change
-    if group in ("survey", "question"):
+    if group in ("survey", "question") or spec.key == asset_key("similarity.reference"):
         return after_ingestion
     if group in ("similarity", "report"):
         return summarise_when_quiet

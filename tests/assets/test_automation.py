@@ -74,6 +74,7 @@ class Daemon:
     def ingest(self, version: str = "1") -> None:
         for table in QUESTION_TABLES:
             self.stored(f"question.{table}", version)
+        self.stored("similarity.reference", version)
 
     def run(self, partition: str) -> dg.ExecuteInProcessResult:
         """A real run of the partition's job; fails, as nothing is stored in the data folder."""
@@ -178,8 +179,11 @@ def test_scores_follow_changed_human_data_and_nothing_else(daemon: Daemon) -> No
     requested = daemon.tick()
     assert requested == {
         asset_key("question.human_similarity"): {None},
+        asset_key("similarity.reference"): {None},
         asset_key("similarity.question_country"): {"default|one@1"},
         asset_key("similarity.country"): {"default|one@1"},
+        asset_key("similarity.topic"): {"default|one@1"},
+        asset_key("similarity.region"): {"default|one@1"},
     }
 
 
