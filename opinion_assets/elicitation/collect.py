@@ -223,12 +223,14 @@ def collect(
     started = time.monotonic()
     folder = partition_folder(journal_dir, model.model_version, condition.key)
     with contextlib.ExitStack() as stack:
-        budget = Budget(journal_dir / "spent", budget_usd, project_budget_usd)
+        with _unwritable(journal_dir):
+            budget = Budget(journal_dir / "spent", budget_usd, project_budget_usd)
         stack.callback(budget.close)
         if batches.has_left_over(folder):
             with Journal(folder) as journal:
                 _run_async(model, None, lambda client: batches.resume(client, model, settings, journal, budget, report))
-        journal = stack.enter_context(Journal(folder))
+        with _unwritable(folder):
+            journal = stack.enter_context(Journal(folder))
         lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         work = _Collection(planner, journal, budget, report, None if progress is None else lines.put)
         stack.callback(work.close)
@@ -248,6 +250,15 @@ def collect(
     if progress is not None:
         progress(report.line(report.n_requested))
     return report
+
+
+@contextlib.contextmanager
+def _unwritable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        problem = f"the journal cannot be opened, so nothing was asked: {error.strerror}"
+        raise InputError(problem, file=error.filename or folder) from None
 
 
 def _check_askable(model: ModelVersion, settings: ElicitationSettings) -> None:
@@ -654,6 +665,8 @@ class _Collection:
                 f"{self.model.model_version} {self.planner.condition.key}: {self._n_in_others_batches:,} requests are "
                 "in a batch that another process sent; everything else is done. Run again when that batch has ended"
             )
+        if isinstance(self._stop, BudgetError):
+            self._stop = self.budget_error()  # again: what was under way has been answered since
         if self.stop is not None:
             self.stop.report = self.report  # type: ignore[attr-defined]  # documented at collect()
             raise self.stop
@@ -874,7 +887,8 @@ class _Attempt:
             )
             work.usage_known = True
             if spent > most:
-                work.most_factor *= spent / most
+                # Questions differ, so twice as much.
+                work.most_factor *= 2 * spent / most
                 _log.warning("%s charges more tokens than were sent; reserving more", model.model_version)
         except RequestFailed as error:
             if not error.maybe_billed:

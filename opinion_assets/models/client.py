@@ -8,6 +8,7 @@ retries, concurrency, budgets and journals (``elicitation.collect``), and the me
 import asyncio
 import contextlib
 import email.utils
+import logging
 import math
 import os
 import re
@@ -115,6 +116,9 @@ class HttpClient:
     """What the providers share: the connection pool, and the reading of failures."""
 
     def __init__(self, model: ModelVersion, base_url: str, key: str | None) -> None:
+        # httpcore's debug log shows reply headers, in which a server may repeat anything; httpx writes a line a request.
+        for name in ("httpcore", "httpx"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         self.model, self.base_url = model, base_url
         self._key = key
         self.http = httpx.AsyncClient(

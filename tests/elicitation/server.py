@@ -63,7 +63,7 @@ class Behaviour:
 
     ``position_bias``: weight of each further position over the one before it; ``invalid``: share of sampled replies
     that name no option; ``requests_per_s`` above which the server answers 429; ``usd_per_token``: what it charges.
-    ``token_factor`` multiplies the tokens it reports and charges.
+    ``token_factor`` multiplies the tokens it reports and charges. ``echo``: it repeats the API key wherever it can.
     """
 
     faults: Mapping[str, float] = field(default_factory=dict)
@@ -76,6 +76,7 @@ class Behaviour:
     requests_per_s: float | None = None
     usd_per_token: float = 1e-6
     token_factor: float = 1.0
+    echo: bool = False
     log_requests: bool = True
 
     def __post_init__(self) -> None:
@@ -224,6 +225,8 @@ class StubServer:
         usd = _tokens(answered) * behaviour.usd_per_token if charged else 0.0
         self.usd += usd
         response = answered if fault is None else _faulty(fault, request, answered, behaviour)
+        if behaviour.echo:
+            response = _echoing(request, response)
         # A reply without log-probabilities cannot have wrong ones.
         good = response.status == 200 and (fault is None or (fault == "nan" and response.body == answered.body))
         seen = Seen(content, request.path, now, fault, usd, good=good)
@@ -371,6 +374,14 @@ def _faulty(fault: str, request: HttpRequest, good: HttpResponse, behaviour: Beh
     if fault == "nan":
         return HttpResponse(200, re.sub(rb"-\d+\.\d+", b"NaN", good.body))
     return good  # "drop", "drop_in_body", "slow": the connection does it
+
+
+def _echoing(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    key = (request.headers.get("authorization", "").removeprefix("Bearer ") or request.headers["x-api-key"]).encode()
+    body = response.body
+    for where in (b'"message": "', b'"model": "', b'"content": "', b'"text": "', b"<body>", b'"id": "'):
+        body = body.replace(where, where + key + b" ")
+    return HttpResponse(response.status, body, response.headers | {"x-echo": key.decode()})
 
 
 def _tokens(response: HttpResponse) -> int:
