@@ -116,7 +116,7 @@ class HttpClient:
     """What the providers share: the connection pool, and the reading of failures."""
 
     def __init__(self, model: ModelVersion, base_url: str, key: str | None) -> None:
-        # httpcore's debug log shows reply headers, in which a server may repeat anything; httpx writes a line a request.
+        # httpcore's debug log shows reply headers, in which a server may repeat anything; httpx a line a request.
         for name in ("httpcore", "httpx"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self.model, self.base_url = model, base_url
