@@ -339,6 +339,20 @@ def rebuild() -> None:
 
 
 @app.command()
+def dictionary(
+    file: Annotated[Path | None, typer.Argument(help="File to write; printed without one.")] = None,
+) -> None:
+    """Write the data dictionary of the warehouse, docs/warehouse.md."""
+    from opinion_assets.warehouse.dictionary import data_dictionary
+
+    text = data_dictionary()
+    if file is None:
+        typer.echo(text, nl=False)
+    else:
+        file.write_text(text, encoding="utf-8")
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> None:
     """Open the Dagster UI, with the daemon that runs sensors and queued runs. Ends with Ctrl-C."""
     with _instance():
