@@ -135,7 +135,10 @@ def bootstrap_means(
         valid = np.isfinite(means).sum(axis=1)
         ends: dict[str, tuple[Floats, Floats]] = {}
         if "percentile" in intervals:
-            ends["percentile"] = _quantile(means, valid, quantiles[0]), _quantile(means, valid, quantiles[1])
+            ends["percentile"] = (
+                sorted_quantile(means, valid, quantiles[0]),
+                sorted_quantile(means, valid, quantiles[1]),
+            )
         if "bca" in intervals:
             with np.errstate(invalid="ignore", divide="ignore"):
                 centre = mean[here, None]
@@ -143,7 +146,7 @@ def bootstrap_means(
                 low, high = (
                     ndtr(bias + (bias + ndtri(q)) / (1 - acceleration[here] * (bias + ndtri(q)))) for q in quantiles
                 )
-            ends["bca"] = _quantile(means, valid, low), _quantile(means, valid, high)
+            ends["bca"] = sorted_quantile(means, valid, low), sorted_quantile(means, valid, high)
         return ends
 
     with ThreadPoolExecutor(n_threads or os.cpu_count()) as pool:
@@ -157,7 +160,7 @@ def bootstrap_means(
     return Intervals(mean, low, high, own.astype(np.int64), n_effective)
 
 
-def _quantile(ordered: Floats, n_valid: Integers, quantile: float | Floats) -> Floats:
+def sorted_quantile(ordered: Floats, n_valid: Integers, quantile: float | Floats) -> Floats:
     """Quantile of each row of ``ordered``, whose first n_valid values are sorted; NaN where the quantile is NaN."""
     with np.errstate(invalid="ignore"):
         place = (n_valid - 1) * np.asarray(quantile, dtype=np.float64)

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import false_discovery_control
 
-from opinion_assets.metrics.bootstrap import INTERVALS, cluster_weights
+from opinion_assets.metrics.bootstrap import INTERVALS, cluster_weights, sorted_quantile
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -221,6 +221,7 @@ def _compare(
         enough = n_questions > 1
         resampled = (sums.reshape(-1, len(questions)) @ weights.T).reshape(len(used), len(places), -1)
         drawn = counts @ weights.T
+        n_drawn = (drawn > 0).sum(axis=1)
         # Only differences between series matter: without what they share, single precision is enough for the signs.
         apart = (sums - sums.mean(axis=0)).astype(np.float32)
         observed = apart.sum(axis=2, dtype=np.float64)
@@ -242,24 +243,13 @@ def _compare(
             found.p_value[number, places] = np.where(enough, extreme[position] / (len(flips) + 1), np.nan)
             # A resample without any question of a place says nothing about it.
             with np.errstate(invalid="ignore", divide="ignore"):
-                means = np.sort((resampled[a] - resampled[b]) / drawn, axis=1)
+                means = np.sort((resampled[a] - resampled[b]) / drawn, axis=1)  # NaN last
             for kind, ends in found.ends.items():
                 levels: list[Floats] = [np.full(len(places), (1 + side * settings.confidence) / 2) for side in (-1, 1)]
                 if kind == "bca":
                     levels = _bca_levels(means, sums[a] - sums[b], counts, levels)
                 for end, quantile in zip(ends, levels, strict=True):
-                    end[number, places] = np.where(enough, _quantile(means, quantile), np.nan)
-
-
-def _quantile(ordered: Floats, quantile: Floats) -> Floats:
-    """One quantile (linear, Hyndman & Fan type 7) of each sorted row, NaN last and not counted."""
-    n = np.isfinite(ordered).sum(axis=1)
-    known = np.isfinite(quantile) & (n > 0)
-    place = np.where(known, (n - 1) * quantile, 0)
-    below = place.astype(np.int64)
-    rows = np.arange(len(ordered))
-    lower, upper = ordered[rows, below], ordered[rows, np.minimum(below + 1, np.maximum(n - 1, 0))]
-    return np.where(known, lower + (upper - lower) * (place - below), np.nan)
+                    end[number, places] = np.where(enough, sorted_quantile(means, n_drawn, quantile), np.nan)
 
 
 def _bca_levels(means: Floats, sums: Floats, counts: Floats, levels: Sequence[Floats]) -> list[Floats]:

@@ -146,3 +146,71 @@ COMMENT ON COLUMN similarity.provenance.answer_run_id IS 'Dagster run that store
 COMMENT ON COLUMN similarity.provenance.answer_code_version IS 'Code version that asked the model.';
 COMMENT ON COLUMN similarity.provenance.human_run_id IS 'Dagster run that stored the people''s distributions.';
 COMMENT ON COLUMN similarity.provenance.human_code_version IS 'Code version that made the people''s distributions.';
+
+CREATE OR REPLACE VIEW similarity.country_summary AS
+WITH named AS (
+    SELECT country, min(name) AS name, min(region) AS region
+    FROM question.country
+    GROUP BY country
+),
+letters AS (
+    SELECT model_version, condition, question_id, any_value(letter_mass) AS letter_mass
+    FROM response.distribution
+    GROUP BY ALL
+),
+mass AS (
+    SELECT model_version, condition, source, country, sample_type, avg(letter_mass) AS letter_mass
+    FROM similarity.question_country
+    JOIN letters USING (model_version, condition, question_id)
+    WHERE metric = 'js_similarity' AND base = 'e' AND is_latest_wave AND group_by = ''
+    GROUP BY ALL
+),
+against AS (
+    SELECT
+        source, country, sample_type,
+        max(mean) FILTER (reference = 'uniform') AS uniform_mean,
+        max(mean) FILTER (reference = 'majority') AS majority_mean,
+        max(mean) FILTER (reference = 'other_countries') AS other_countries_mean,
+        max(mean) FILTER (reference = 'closest_country') AS closest_country_mean,
+        max(detail) FILTER (reference = 'closest_country') AS closest_country,
+        max(mean) FILTER (reference = 'noise_ceiling') AS noise_ceiling,
+        max(n_questions) FILTER (reference = 'uniform') AS reference_n_questions
+    FROM similarity.reference
+    WHERE metric = 'js_similarity' AND base = 'e'
+    GROUP BY ALL
+)
+SELECT
+    mean.model_version, mean.condition, mean.source, mean.country, named.name, named.region, mean.sample_type,
+    mean.mean, mean.ci_low, mean.ci_high, mean.confidence, mean.n_questions, mean.n_effective, mean.order_effect,
+    mean.invalid_rate, mass.letter_mass, against.uniform_mean, against.majority_mean, against.other_countries_mean,
+    against.closest_country_mean, against.closest_country, against.noise_ceiling, against.reference_n_questions
+FROM similarity.country AS mean
+LEFT JOIN named USING (country)
+LEFT JOIN mass USING (model_version, condition, source, country, sample_type)
+LEFT JOIN against USING (source, country, sample_type)
+WHERE mean.metric = 'js_similarity' AND mean.base = 'e' AND mean.group_by = '' AND mean.interval = 'percentile'
+    AND mean.cluster_by = 'question';
+COMMENT ON VIEW similarity.country_summary IS 'One row a model version, condition, source and country: the published measure (js_similarity, base e) with its percentile interval by question, what it can be read against, and how good the answers are. Whole countries, newest waves.';
+COMMENT ON COLUMN similarity.country_summary.model_version IS 'Whole dated model id.';
+COMMENT ON COLUMN similarity.country_summary.condition IS 'Prompt condition.';
+COMMENT ON COLUMN similarity.country_summary.source IS 'Survey source.';
+COMMENT ON COLUMN similarity.country_summary.country IS 'ISO 3166 code.';
+COMMENT ON COLUMN similarity.country_summary.name IS 'English short name.';
+COMMENT ON COLUMN similarity.country_summary.region IS 'World region (United Nations M49 sub-region).';
+COMMENT ON COLUMN similarity.country_summary.sample_type IS 'national, non_national, old_national or current_national; never merged.';
+COMMENT ON COLUMN similarity.country_summary.mean IS 'Mean similarity over the country''s questions, 0.167 to 1.';
+COMMENT ON COLUMN similarity.country_summary.ci_low IS 'Lower end of its interval; NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.country_summary.ci_high IS 'Upper end of its interval; NULL with fewer than 2 questions.';
+COMMENT ON COLUMN similarity.country_summary.confidence IS 'Nominal coverage of the interval.';
+COMMENT ON COLUMN similarity.country_summary.n_questions IS 'Questions behind the mean.';
+COMMENT ON COLUMN similarity.country_summary.n_effective IS 'Independent questions that would give a mean as certain.';
+COMMENT ON COLUMN similarity.country_summary.order_effect IS 'Mean total variation distance between option orders; NULL where each question was asked in one order, which says nothing about the effect.';
+COMMENT ON COLUMN similarity.country_summary.invalid_rate IS 'Share of invalid answers.';
+COMMENT ON COLUMN similarity.country_summary.letter_mass IS 'Mean probability that the model put on the option letters at all, 0 to 1; NULL where not measured.';
+COMMENT ON COLUMN similarity.country_summary.uniform_mean IS 'The same mean for equal probability on every option. A model below it is no closer to the country than no opinion is.';
+COMMENT ON COLUMN similarity.country_summary.majority_mean IS 'The same for all probability on the option most frequent in the other countries.';
+COMMENT ON COLUMN similarity.country_summary.other_countries_mean IS 'Mean of the other countries'' own similarity to the country.';
+COMMENT ON COLUMN similarity.country_summary.closest_country_mean IS 'Similarity of the most similar other country.';
+COMMENT ON COLUMN similarity.country_summary.closest_country IS 'Its code.';
+COMMENT ON COLUMN similarity.country_summary.noise_ceiling IS 'Similarity of a sample of the country''s own size to the country itself; NULL where no number of respondents is known.';
+COMMENT ON COLUMN similarity.country_summary.reference_n_questions IS 'Questions behind uniform_mean: all of the source. Where it differs from n_questions, model and references stand on different questions.';
