@@ -5,7 +5,6 @@ and ``share``; ``wave, n, topic, ordinal`` are optional. Options stand in the or
 YAML: ``survey`` and a list ``questions`` of ``name, text, options, ordinal, topic, answers: {country: [shares]}``.
 """
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ import pandas as pd
 from opinion_assets.errors import InputError
 from opinion_assets.identity import question_id
 from opinion_assets.surveys.base import Source, SurveyData, snapshot_of
-from opinion_assets.surveys.yaml_files import read_yaml
+from opinion_assets.surveys.user_files import read_csv, read_yaml
 
 COLUMNS = frozenset({"name", "question", "option"})
 SUFFIXES = (".yaml", ".yml")
 TOLERANCE = 0.02
+MAX_N = 10**9
 _OPTIONAL = frozenset({"country", "share", "wave", "n", "topic", "ordinal"})
 
 
@@ -39,6 +39,8 @@ def load(entry: Source, *, data_dir: Path, path: Path, group_by: Sequence[str] =
     for row, item in enumerate(items, start=1):
         where: dict[str, Any] = {"file": name, "row": item.pop("row", row), "question": item["name"]}
         text, options = item["text"], item["options"]
+        if not item["name"].strip():
+            raise InputError("is empty", **where, field="name")
         if not text:
             raise InputError("is empty", **where, field="text")
         if len(options) < 2 or not all(options) or len(set(options)) < len(options):
@@ -50,8 +52,10 @@ def load(entry: Source, *, data_dir: Path, path: Path, group_by: Sequence[str] =
         for (country, wave), (values, n) in item["answers"].items():
             place = where | {"field": f"share[{country}]"}
             try:
+                if any(isinstance(value, bool) for value in values):
+                    raise TypeError
                 share = np.array(values, dtype="float64")
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 raise InputError("has a share that is no number", **place) from None
             if share.shape != (len(options),):
                 raise InputError(f"has {len(values)} shares for {len(options)} options", **place)
@@ -101,6 +105,11 @@ def _yaml(content: bytes, name: str) -> tuple[str, list[dict[str, Any]]]:
                 raise InputError(f"is missing or not a {kind.__name__}", **where, field=field)
         if not isinstance(entry.get("ordinal"), bool | None):
             raise InputError("must be true or false", **where, field="ordinal")
+        for option in entry["options"]:
+            if isinstance(option, bool) or not isinstance(option, str | int | float):
+                raise InputError(f"{option!r} is no text; put Yes, No, On and Off in quotes", **where, field="options")
+        if not isinstance(entry.get("topic"), str | None):
+            raise InputError("must be a text", **where, field="topic")
         answers = entry.get("answers") or {}
         if not isinstance(answers, dict) or not all(isinstance(values, list) for values in answers.values()):
             raise InputError("must map a country to its list of shares", **where, field="answers")
@@ -116,10 +125,7 @@ def _yaml(content: bytes, name: str) -> tuple[str, list[dict[str, Any]]]:
 
 
 def _csv(content: bytes, name: str) -> tuple[str, list[dict[str, Any]]]:
-    try:
-        frame = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8")
-    except (ValueError, OSError) as error:
-        raise InputError(f"cannot be read: {str(error).splitlines()[0]}", file=name) from error
+    frame = read_csv(content, name, as_text=True)
     if COLUMNS - set(frame):
         raise InputError("column is missing", file=name, field=min(COLUMNS - set(frame.columns)))
     if set(frame) - COLUMNS - _OPTIONAL:
@@ -150,8 +156,8 @@ def _csv(content: bytes, name: str) -> tuple[str, list[dict[str, Any]]]:
             if option in answers:
                 raise InputError(f"{record['country']} has two shares of {option!r}", **where, field="share")
             answers[option] = record["share"]
-            if record.get("n") and not record["n"].isdigit():
-                raise InputError("is not a whole number", **where, field="n")
+            if record.get("n") and not (record["n"].isdecimal() and 1 <= int(record["n"]) <= MAX_N):
+                raise InputError(f"is not a whole number from 1 to {MAX_N}", **where, field="n")
             item["answers"][record["country"], record.get("wave", "")] = (
                 [],
                 int(record["n"]) if record.get("n") else None,

@@ -16,6 +16,7 @@ import pandas as pd
 from opinion_assets.errors import InputError
 from opinion_assets.identity import question_id
 from opinion_assets.surveys.base import Source, SurveyData, snapshot_of
+from opinion_assets.surveys.user_files import read_csv
 
 HUB_DATA_SET = "Anthropic/llm_global_opinions"
 # Rounding to hundredths moves a sum by up to about 0.02. Pew's rounded shares also leave out answers that the release
@@ -69,10 +70,7 @@ def _read(content: bytes, name: str) -> pd.DataFrame:
         if name.endswith(".parquet"):
             frame = pd.read_parquet(io.BytesIO(content))
         else:
-            compression: Any = "gzip" if name.endswith(".gz") else None
-            frame = pd.read_csv(
-                io.BytesIO(content), compression=compression, dtype=str, keep_default_na=False, encoding="utf-8"
-            )
+            frame = read_csv(content, name, as_text=True)
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"cannot be read: {str(error).splitlines()[0]}", file=name) from error
     missing = {"question", "selections", "options"} - set(frame.columns)
@@ -86,11 +84,15 @@ def _read(content: bytes, name: str) -> pd.DataFrame:
 def _literal(text: object, kind: type, **where: Any) -> Any:
     """A Python list or dict display as data. Only constants, lists and dicts; anything else raises InputError."""
     try:
-        value = ast.literal_eval(str(text))
+        node = ast.parse(str(text).strip(), mode="eval").body
+        value = ast.literal_eval(node)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise InputError(f"is not the text of a {kind.__name__}", **where) from error
     if not isinstance(value, kind):
         raise InputError(f"is not the text of a {kind.__name__}", **where)
+    if isinstance(node, ast.Dict) and isinstance(value, dict) and len(node.keys) > len(value):
+        keys = [ast.literal_eval(key) for key in node.keys if key is not None]
+        raise InputError(f"has {next(key for key in keys if keys.count(key) > 1)!r} twice", **where)
     return value
 
 
@@ -102,17 +104,19 @@ def _parse(source: str, frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, p
     seen: dict[str, int] = {}
     for number, record in enumerate(frame.to_dict("records"), start=1):
         where: dict[str, Any] = {"file": name, "row": number}
-        text = str(record["question"]).strip()
+        text = "" if record["question"] is None else str(record["question"]).strip()
         if not text:  # one row of the release: it has answers, so it stays; it can be scored but not asked
             reason = "question without a text: kept for imported answers, never put to a model"
             dropped.append(_lost(source, str(record.get("release_row") or number), None, "kept_apart", reason, 1))
         where["question"] = text[:60]
-        options = record["options"]
+        options = "" if record["options"] is None else record["options"]
         if isinstance(options, str):
             if not options.strip():
                 dropped.append(_lost(source, str(number), None, "dropped", "question without an option list", 1))
                 continue
             options = _literal(options, list, **where, field="options")
+        if any(isinstance(option, bool) or not isinstance(option, str | int | float) for option in options):
+            raise InputError("needs options that are texts or numbers", **where, field="options")
         options = [str(option).strip() for option in options]
         if len(options) < 2 or any(not option for option in options) or len(set(options)) < len(options):
             raise InputError("needs two or more different options, none of them empty", **where, field="options")
@@ -131,10 +135,12 @@ def _parse(source: str, frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, p
                 raise InputError("is not a country with a list of shares", **place)
             if len(values) != len(options):
                 raise InputError(f"has {len(values)} shares for {len(options)} options", **place)
+            if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+                raise InputError("has a share that is no number", **place)
             try:
                 share = np.array(values, dtype="float64")
-            except (TypeError, ValueError):
-                raise InputError("has a share that is no number", **place) from None
+            except OverflowError:
+                raise InputError("has a share that is not finite", **place) from None
             total = share.sum()
             if not (np.isfinite(share).all() and (share >= 0).all()):
                 raise InputError("has a share that is negative or not finite", **place)

@@ -15,7 +15,6 @@ The variables are described by the value labels of a .sav file or by a YAML file
       - {variable: Q1, text: "…", options: {1: Very important, 2: Not important}, is_ordinal: true, topic: family}
 """
 
-import io
 import tempfile
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,7 @@ import pyreadstat
 from opinion_assets.errors import InputError
 from opinion_assets.identity import question_id
 from opinion_assets.surveys.base import Source, SurveyData, shares, snapshot_of
-from opinion_assets.surveys.yaml_files import read_yaml
+from opinion_assets.surveys.user_files import read_csv, read_yaml
 
 MAX_OPTIONS = 20
 RESPONSE_COLUMNS = [
@@ -90,8 +89,7 @@ def read(content: bytes, name: str) -> Microdata:
             labels = {k: v for k, v in meta.column_names_to_labels.items() if v}
             data = Microdata(frame, labels, meta.variable_value_labels)
         elif lower.endswith((".csv", ".csv.gz")):
-            compression: Any = "gzip" if lower.endswith(".gz") else None
-            frame = pd.read_csv(io.BytesIO(content), compression=compression, encoding="utf-8", low_memory=False)
+            frame = read_csv(content, name)
             data = Microdata(frame, {}, {})
         else:
             raise InputError("is neither .csv, .csv.gz nor .sav", file=name)
@@ -126,6 +124,13 @@ def read_catalogue(content: bytes, name: str, layout: Layout) -> tuple[Layout, l
         for key, kind in (("variable", str), ("text", str), ("options", dict)):
             if not isinstance(entry.get(key), kind) or not entry[key]:
                 raise InputError(f"must be a {kind.__name__} that is not empty", file=name, row=row, field=key)
+        for code, text in entry["options"].items():
+            if isinstance(text, bool) or not isinstance(text, str | int | float):
+                raise InputError(f"the text of code {code!r} is no text; put Yes and No in quotes", file=name, row=row,
+                                 question=entry["variable"], field="options")  # fmt: skip
+        for key, wanted in (("is_ordinal", bool), ("topic", str)):
+            if not isinstance(entry.get(key), wanted | None):
+                raise InputError(f"must be a {wanted.__name__}", file=name, row=row, field=key)
         options = {code: str(text).strip() for code, text in entry["options"].items()}
         items.append(
             Item(entry["variable"], entry["text"].strip(), options, entry.get("is_ordinal"), entry.get("topic"))
@@ -250,9 +255,11 @@ def tabulate(
     base["w"] = 1.0
     if weight:
         base["w"] = pd.to_numeric(frame[weight], errors="coerce")
-        bad = (base["w"] < 0) | np.isinf(base["w"])
+        bad = (base["w"] < 0) | np.isinf(base["w"]) | (base["w"].isna() & frame[weight].notna())
         if bad.any():
-            raise InputError("is negative or infinite", file=name, row=int(np.flatnonzero(bad)[0]) + 1, field=weight)
+            raise InputError(
+                "is negative, infinite or no number", file=name, row=int(np.flatnonzero(bad)[0]) + 1, field=weight
+            )
     groups = {}
     for group in group_by:
         if group not in layout.groups:

@@ -5,16 +5,14 @@
 """
 
 import ast
-import io
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from opinion_assets.errors import InputError
 from opinion_assets.surveys.base import Source, SurveyData
 from opinion_assets.surveys.microdata import Item, Layout, load_microdata
+from opinion_assets.surveys.user_files import read_csv
 
 LAYOUT = Layout(
     survey="American Trends Panel",
@@ -32,7 +30,7 @@ def load(entry: Source, *, data_dir: Path, path: Path, group_by: Sequence[str] =
     if not info.is_file():
         raise InputError("there is no info.csv beside it that describes the questions", file=path)
     content = info.read_bytes()
-    columns = list(pd.read_csv(path, nrows=0).columns)
+    columns = list(read_csv(path.read_bytes(), path.name).columns)
     weights = sorted(column for column in columns if column.upper().startswith("WEIGHT"))
     if len(weights) != 1:
         raise InputError(f"needs one column WEIGHT…, has {len(weights)}", file=path, field="weight")
@@ -44,10 +42,7 @@ def load(entry: Source, *, data_dir: Path, path: Path, group_by: Sequence[str] =
 
 
 def _items(content: bytes, name: str, columns: set[str]) -> list[Item]:
-    try:
-        frame = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
-    except ValueError as error:
-        raise InputError(f"cannot be read: {str(error).splitlines()[0]}", file=name) from error
+    frame = read_csv(content, name, as_text=True)
     for column in ("key", "question", "references"):
         if column not in frame:
             raise InputError("column is missing", file=name, field=column)

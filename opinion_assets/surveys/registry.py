@@ -5,6 +5,7 @@ Does not belong here: any format (one module a source).
 
 import importlib
 import json
+import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -45,7 +46,9 @@ def load_source(
     except KeyError:
         raise UnknownNameError(f"unknown survey source {source!r}; there are {', '.join(SOURCES)}") from None
     if path is not None and not path.is_file():
-        raise InputError("there is no such file", file=path)
+        raise InputError("is a directory" if path.is_dir() else "there is no such file", file=path)
+    if path is not None and not os.access(path, os.R_OK):
+        raise InputError("may not be read: its permissions forbid it", file=path)
     if path is None and entry.needs_file:
         raise InputError(f"source {source} needs a file: {entry.how_to_get}")
     module = importlib.import_module(f"opinion_assets.surveys.{entry.module}")
