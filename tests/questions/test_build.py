@@ -1,11 +1,15 @@
 """The question dataset from two small sources."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from opinion_assets.errors import InputError
 from opinion_assets.identity import question_id
 from opinion_assets.questions.build import build
+from opinion_assets.questions.topics import topic_method
+from opinion_assets.surveys.registry import load_source
 
 OPTIONS = ["Very good", "Good", "Bad", "DK/Refused"]
 TEXT = "How good is it?"
@@ -62,3 +66,33 @@ def test_a_reviewed_scale_is_ordered_where_the_source_does_not_say() -> None:
     option = build(pd.DataFrame([question]), survey_response("1", question=question["question_id"])).option
     assert option["ordinal_value"].tolist()[:3] == [0.0, 0.5, 1.0]
     assert option["ordinal_value"].isna().tolist() == [False, False, False, True]
+
+
+def test_the_published_file_as_a_question_dataset(shared_data: Path, tmp_path: Path) -> None:
+    data = load_source("global_opinion_qa", data_dir=tmp_path, path=shared_data / "global_opinions.csv.gz")
+    dataset = build(data.question, data.response)
+    assert len(dataset.question) == 2555
+    assert len(dataset.human_distribution.drop_duplicates(["question_id", "country_label"])) == 45884
+    # what docs/sources.md states
+    assert dataset.question["is_ordinal"].sum() == 1561
+    assert dataset.question["duplicate_of"].notna().sum() == 4
+    assert set(dataset.question["topic_method"]) == {topic_method()}
+    assert (dataset.question["topic"] == "other").mean() < 0.01
+    several = dataset.human_distribution.groupby(["question_id", "country", "sample_type"])["country_label"].nunique()
+    assert (several == 1).all()
+
+
+def test_the_source_goes_before_the_words() -> None:
+    questions = [survey_question(topic="my topic"), survey_question(source="t", text="Is air pollution bad?",
+                 question_id=question_id("Is air pollution bad?", OPTIONS), is_ordinal=False)]  # fmt: skip
+    dataset = build(pd.DataFrame(questions), survey_response("1"))
+    assert dataset.question[["topic", "topic_method"]].values.tolist() == [
+        ["my topic", "catalogue"],
+        ["environment_and_energy", topic_method()],
+    ]
+    assert dataset.question["is_ordinal"].tolist() == [True, False]
+
+
+def test_a_source_that_says_so_decides_for_another_that_does_not() -> None:
+    questions = [survey_question(is_ordinal=None), survey_question(source="t", is_ordinal=True)]
+    assert build(pd.DataFrame(questions), survey_response("1")).question["is_ordinal"].tolist() == [True, True]

@@ -7,14 +7,18 @@ number of kinds and lists how those are handled that are no error; a test holds 
 import gzip
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pyreadstat
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from opinion_assets.errors import InputError
+from opinion_assets.surveys import contract
 from opinion_assets.surveys.base import SurveyData
 from opinion_assets.surveys.registry import load_source
 
@@ -578,6 +582,29 @@ HANDLED = [
 @pytest.mark.parametrize("handled", HANDLED, ids=[f.__name__ for f in HANDLED])
 def test_is_read_as_documented(handled: Callable[[Path], None], tmp_path: Path) -> None:
     handled(tmp_path)
+
+
+GOOD = {
+    "global_opinion_qa": ("file.csv", release()),
+    "custom": ("mine.yaml", (DOCS.parent / "examples" / "questions.yaml").read_bytes()),
+    "wvs": ("wvs.csv", b"B_COUNTRY_ALPHA,A_WAVE,W_WEIGHT,Q1\nTUR,7,1.0,1\nTUR,7,2.0,2\nDEU,7,1.0,-1\n"),
+}
+
+
+@pytest.mark.parametrize("source", GOOD)
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1), cut=st.integers(0, 12), put=st.binary(max_size=6))
+def test_any_damage_is_an_input_error_or_still_a_good_file(
+    source: str, tmp_path_factory: pytest.TempPathFactory, place: float, cut: int, put: bytes
+) -> None:
+    name, good = GOOD[source]
+    at = int(place * len(good))
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / name).write_bytes(good[:at] + put + good[at + cut :])
+    (folder / "wvs.csv.questions.yaml").write_text(DESCRIBED)
+    # Anything but an InputError ends the test.
+    with suppress(InputError):
+        contract.check(load_source(source, data_dir=folder / "data", path=folder / name))
 
 
 def test_kinds_are_different_and_counted_in_the_documentation() -> None:
