@@ -328,6 +328,55 @@ def report() -> None:
 
 
 @app.command()
+def figures(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder to write into; made if missing.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="Model version.")],
+    condition: Annotated[str, typer.Option("--condition", "-c", help="Condition.")] = "default",
+    compare_model: Annotated[str | None, typer.Option(help="Model version to compare with.")] = None,
+    compare_condition: Annotated[str | None, typer.Option(help="Condition to compare with.")] = None,
+    source: Annotated[str | None, typer.Option("--source", "-s", help="One survey source; otherwise each.")] = None,
+    metric: Annotated[str, typer.Option(help="Metric, with base e where it has one.")] = "js_similarity",
+) -> None:
+    """Draw the world map, the ranking and a comparison for a paper, as SVG and PNG (300 dpi)."""
+    from opinion_assets.report.figures import INPUTS, write_figures
+    from opinion_assets.report.scales import default_base
+    from opinion_assets.warehouse import Store
+
+    with Store(data_dir()).working_copy(INPUTS) as connection:
+        written = write_figures(
+            connection,
+            out_dir,
+            model_version=model,
+            condition=condition,
+            compare_model=compare_model,
+            compare_condition=compare_condition,
+            source=source,
+            metric_name=metric,
+            base=default_base(metric),
+        )
+    for path in written:
+        out.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def export(
+    out_dir: Annotated[Path, typer.Option("--out", help="New or empty folder to write into.")],
+    formats: Annotated[str, typer.Option("--format", help="csv, parquet or csv,parquet.")] = "csv,parquet",
+    answers: Annotated[bool, typer.Option("--answers", help="Also prompts and raw answers (response.answer).")] = False,
+) -> None:
+    """Write the tables as CSV and Parquet, with a data card, licences, citation and provenance."""
+    from opinion_assets.warehouse import Store
+    from opinion_assets.warehouse.export import export as write_export
+
+    files, empty = write_export(Store(data_dir()), out_dir, formats=formats.split(","), answers=answers)
+    for file in files:
+        out.print(f"{file.path:48} {file.n_rows:>10,} rows {file.n_bytes:>12,} bytes")
+    if empty:
+        out.print(f"Empty, not written: {', '.join(empty)}")
+    out.print(f"Data card: {out_dir / 'README.md'}. The data stay under their sources' licences.", soft_wrap=True)
+
+
+@app.command()
 def rebuild() -> None:
     """Make the warehouse anew from the Parquet files."""
     from opinion_assets.warehouse import Store

@@ -22,8 +22,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from opinion_assets.paths import sql_dir
 from opinion_assets.report.scales import Scale, diverging, in_order, sequential
-from opinion_assets.warehouse import read_sql
 
 #: Question-level values are whole multiples of 1 / UNITS, shares of 1 / UNITS.
 UNITS = 1000
@@ -66,9 +66,14 @@ class Payload:
             self.omitted.append(name)
 
 
+def read_sql(name: str) -> str:
+    """Text of a file under sql/report."""
+    return (sql_dir() / "report" / f"{name}.sql").read_text(encoding="utf-8")
+
+
 def rows(connection: duckdb.DuckDBPyConnection, name: str, **values: str) -> list[dict[str, Any]]:
     """The rows of a query of sql/report, NaN and infinities as None."""
-    result = connection.execute(read_sql(f"report/{name}.sql"), values or None)
+    result = connection.execute(read_sql(name), values or None)
     columns = [column[0] for column in result.description or []]
     return [dict(zip(columns, map(_plain, row), strict=True)) for row in result.fetchall()]
 
@@ -101,8 +106,8 @@ def in_units(values: np.ndarray) -> np.ndarray:
 def collect(connection: duckdb.DuckDBPyConnection, max_bytes: int, about: Mapping[str, Any]) -> Payload:
     """All blocks. ``meta`` says what there is, together with what the caller wants to say ``about`` the page."""
     payload = Payload(max_bytes)
-    country = connection.execute(read_sql("report/country.sql")).df()
-    comparison = connection.execute(read_sql("report/comparison.sql")).df()
+    country = connection.execute(read_sql("country")).df()
+    comparison = connection.execute(read_sql("comparison")).df()
     partitions = rows(connection, "partition")
     named = in_order(set(zip(country["metric"], country["base"], strict=True)))
     questions = rows(connection, "question")
@@ -119,7 +124,7 @@ def collect(connection: duckdb.DuckDBPyConnection, max_bytes: int, about: Mappin
         "scales": _scales(country, comparison),
         "units": UNITS,
         "questions_per_block": QUESTIONS_PER_BLOCK,
-        "sql": {name: read_sql(f"report/number/{name}.sql") for name in ("country", "question_country", "comparison")},
+        "sql": {name: read_sql(f"number/{name}") for name in ("country", "question_country", "comparison")},
     }
     payload.add("meta", meta, needed=True)
     first = [(item.metric, item.base) for item in named[:1]]
@@ -132,7 +137,7 @@ def collect(connection: duckdb.DuckDBPyConnection, max_bytes: int, about: Mappin
                 payload.add(f"{name}|{metric}|{base}", columns_of(here), needed=needed)
 
     add_tables(first, needed=True)
-    human = connection.execute(read_sql("report/human.sql")).df()
+    human = connection.execute(read_sql("human")).df()
     place = {(row["source"], row["question_id"]): number for number, row in enumerate(questions)}
     payload.add("question", questions, needed=True)
     share = human.pop("share")
@@ -168,20 +173,20 @@ def _scales(country: pd.DataFrame, comparison: pd.DataFrame) -> dict[str, dict[s
     return scales
 
 
-def map_scales(country: pd.DataFrame) -> dict[tuple[str, ...], Scale]:
+def map_scales(country: pd.DataFrame) -> dict[tuple[str, str, str], Scale]:
     """Sequential classes over the means of a source's countries by (source, metric, base)."""
     national = country[country["sample_type"].isin(NATIONAL) & (country["group_by"] == "")]
     return {
-        tuple(key): sequential(float(values.min()), float(values.max()))
-        for key, values in national.groupby(["source", "metric", "base"])["mean"]
+        (str(source), str(metric), str(base)): sequential(float(values.min()), float(values.max()))
+        for (source, metric, base), values in national.groupby(["source", "metric", "base"])["mean"]
     }
 
 
-def difference_scales(comparison: pd.DataFrame) -> dict[tuple[str, ...], Scale]:
+def difference_scales(comparison: pd.DataFrame) -> dict[tuple[str, str, str], Scale]:
     """Diverging classes by (source, metric, base) that hold 98 % of the differences."""
     return {
-        tuple(key): diverging(float(values.abs().quantile(0.98)))
-        for key, values in comparison.groupby(["source", "metric", "base"])["difference"]
+        (str(source), str(metric), str(base)): diverging(float(values.abs().quantile(0.98)))
+        for (source, metric, base), values in comparison.groupby(["source", "metric", "base"])["difference"]
     }
 
 
@@ -214,7 +219,7 @@ def _add_values(
     n_human: int,
     metrics: list[tuple[str, str]],
 ) -> None:
-    found = connection.execute(read_sql("report/value.sql"), _key(partition)).df()
+    found = connection.execute(read_sql("value"), _key(partition)).df()
     groups = dict(list(found.groupby(["metric", "base"], sort=False)))
     for key in metrics:
         if key not in groups:

@@ -20,7 +20,7 @@ _SEQUENTIAL = [
     "#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725",
 ]  # fmt: skip
 _DIVERGING = [
-    "#7f3b08", "#b35806", "#e08214", "#fdb863", "#fee0b6", "#f7f7f7", "#d8daeb", "#b2abd2", "#8073ac", "#542788",
+    "#7f3b08", "#b25706", "#e08214", "#fcb761", "#fee0b6", "#f6f6f7", "#d8daeb", "#b1aad1", "#8073ac", "#532687",
     "#2d004b",
 ]  # fmt: skip
 
@@ -105,6 +105,11 @@ def metric(name: str, base: str) -> Metric:
     """The metric's names; one that metrics.yaml does not know is called by its column values and has no direction."""
     label = f"{name.replace('_', ' ')}{f', base {base}' if base else ''}"
     return _named().get((name, base)) or Metric(name, base, label, label, "none", "")
+
+
+def default_base(name: str) -> str:
+    """The base of a metric that comes first in metrics.yaml; none for a metric it does not know."""
+    return next((base for known, base in _named() if known == name), "")
 
 
 def in_order(names: set[tuple[str, str]]) -> list[Metric]:

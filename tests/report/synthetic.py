@@ -283,7 +283,7 @@ def _answers(
                 "status": "ok",
                 "error": None,
                 "raw_text": "A",
-                "option_logprobs": np.log(given[name] * 0.95).tolist(),
+                "option_logprobs": [float("-inf"), *np.log(given[name][1:] * 0.95)],
                 "letter_mass": 0.95,
                 "answer_index": None,
                 "prompt_tokens": 100,
