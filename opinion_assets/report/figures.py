@@ -128,7 +128,7 @@ def _style() -> Any:
     import matplotlib as mpl
 
     mpl.use("agg")
-    return mpl.rc_context(_STYLE)
+    return mpl.rc_context(_STYLE)  # type: ignore[arg-type]
 
 
 def _rings(path: str) -> list[list[tuple[float, float]]]:
@@ -170,17 +170,17 @@ def _map(rows: pd.DataFrame, column: str, scale: Scale, label: str, title: str, 
     for code, path in shapes.items():
         if code not in values.index or _area(path) < _TOO_SMALL:
             axes.add_patch(_patch(path, facecolor=_LAND, edgecolor="white", linewidth=0.3)).set_clip_path(edge)
-    for code, row in values.iterrows():
+    for code, row in ((str(code), row) for code, row in values.iterrows()):
         style: dict[str, Any] = {"facecolor": scale.colour(row[column]), "edgecolor": "white", "linewidth": 0.3}
         doubtful = row["n_questions"] < FEW_QUESTIONS if few else not (row["ci_low"] > 0 or row["ci_high"] < 0)
         if doubtful:
             # The hatching takes the edge's colour.
             style |= {"hatch": "/////", "edgecolor": (0, 0, 0, 0.55), "linewidth": 0.2}
-        path = shapes.get(str(code), "")
+        path = shapes.get(code, "")
         if path and _area(path) >= _TOO_SMALL:
             axes.add_patch(_patch(path, **style)).set_clip_path(edge)
-        elif str(code) in points:
-            circle = Circle(points[str(code)], 4, zorder=3, **(style | {"edgecolor": "black", "linewidth": 0.4}))
+        elif code in points:
+            circle = Circle(points[code], 4, zorder=3, **(style | {"edgecolor": "black", "linewidth": 0.4}))
             axes.add_patch(circle)
     axes.set_title(title, fontsize=8, loc="left")
     _colour_bar(figure.add_axes((0.06, 0.085, 0.45, 0.025)), scale, label)
