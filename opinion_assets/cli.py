@@ -424,7 +424,12 @@ def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> 
         try:
             code = process.wait()
         except KeyboardInterrupt:
-            code = process.wait()
+            # In a terminal Ctrl-C reached Dagster, too.
+            try:
+                code = process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.terminate()
+                code = process.wait()
     raise typer.Exit(code if code > 0 else 0)
 
 
