@@ -4,6 +4,7 @@ import dagster as dg
 
 from opinion_assets.assets import (
     automation,
+    checks,
     comparisons,
     questions,
     reports,
@@ -18,7 +19,7 @@ STAGES = [surveys, questions, translations, responses, similarity, comparisons, 
 
 defs = dg.Definitions(
     assets=automation.automated(dg.load_assets_from_modules(STAGES)),
-    asset_checks=dg.load_asset_checks_from_modules(STAGES),
+    asset_checks=checks.failed_partitions_checks,
     jobs=automation.jobs,
     sensors=automation.sensors,
     resources={"store": StoreResource()},

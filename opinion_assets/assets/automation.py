@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 
@@ -158,6 +159,38 @@ class WithinLimits(dg.AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context, candidates.compute_intersection_with_partition_keys(chosen))
 
 
+class ChangedWithTarget(dg.AutomationCondition[dg.AssetKey]):
+    """Upstream data stored by a run that makes the evaluated asset, too: no reason to make it once more.
+
+    Dagster's own `executed_with_root_target` sees the assets of a run only if they were chosen one by one, not those
+    of a job.
+    """
+
+    @property
+    def name(self) -> str:
+        return "changed_with_target"
+
+    @property
+    def description(self) -> str:
+        return "Stored by a run that makes this asset, too"
+
+    async def evaluate(  # type: ignore[override]
+        self, context: dg.AutomationContext[dg.AssetKey]
+    ) -> dg.AutomationResult[dg.AssetKey]:
+        target = context.root_context.key
+        of_jobs = {job.name: job.selection.resolve(context.asset_graph) for job in jobs}
+
+        def makes_target(record: Any) -> bool:
+            run = record.dagster_run
+            made = run.asset_selection or of_jobs.get(run.job_name, set())
+            return target != context.key and target in made
+
+        same = await context.asset_graph_view.compute_latest_run_matches_subset(
+            from_subset=context.candidate_subset, filter_fn=makes_target
+        )
+        return dg.AutomationResult(context, same)
+
+
 def _model_version(partition_key: str) -> str:
     # Dimensions stand in alphabetical order: condition|model_version.
     return partition_key.rsplit("|", 1)[1]
@@ -167,7 +200,7 @@ def _model_version(partition_key: str) -> str:
 
 _is = dg.AutomationCondition
 # A rerun that stored the same data again is no change: data versions are hashes of the stored files.
-_changed = (_is.data_version_changed() & ~_is.executed_with_root_target()).with_label("data changed in another run")
+_changed = (_is.data_version_changed() & ~ChangedWithTarget()).with_label("data changed in another run")
 
 #: Survey tables and the question dataset: after a source was ingested.
 after_ingestion = (
@@ -233,13 +266,24 @@ def freshness_policy(spec: dg.AssetSpec) -> dg.FreshnessPolicy | None:
     return None
 
 
+GUIDES = {
+    "source": "docs/sources.md",
+    "survey": "docs/sources.md",
+    "question": "docs/sources.md",
+    "translation": "docs/translation.md",
+    "response": "docs/collecting.md",
+    "similarity": "docs/methods.md",
+    "report": "docs/report.md",
+}
+
+
 def automated(assets: Iterable[object]) -> list[dg.AssetsDefinition]:
-    """The assets with their automation conditions and freshness policies."""
+    """The assets with their automation conditions, freshness policies and the document that explains them."""
 
     def complete(spec: dg.AssetSpec) -> dg.AssetSpec:
         return spec.replace_attributes(
             automation_condition=automation_condition(spec), freshness_policy=freshness_policy(spec)
-        )
+        ).merge_attributes(metadata={"documentation": dg.MetadataValue.path(GUIDES[spec.key.path[0]])})
 
     return [asset.map_asset_specs(complete) for asset in assets if isinstance(asset, dg.AssetsDefinition)]
 

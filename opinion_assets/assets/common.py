@@ -159,6 +159,8 @@ def run_checks(
         offending = check.find(frame)
         passed = offending.empty
         metadata: dict[str, Any] = {"offending_rows": len(offending)}
+        if context.has_partition_key:
+            metadata["partition"] = str(context.partition_key)
         if not passed:
             metadata["first_offending_rows"] = dg.MetadataValue.md(as_markdown(offending.head(5)))
             if check.blocking:

@@ -14,6 +14,7 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field, model_validator
 
+from opinion_assets.assets.checks import ANSWER_WARNINGS, MASS_WARNING, every_question_answered
 from opinion_assets.assets.common import (
     WAREHOUSE_POOL,
     Output,
@@ -162,7 +163,7 @@ def choose_questions(question: pd.DataFrame, sources: list[str], limit: int) -> 
     return chosen.drop_duplicates("question_id")
 
 
-ANSWER_CHECKS = (not_empty(), unique_rows(["request_hash"]))
+ANSWER_CHECKS = (not_empty(), unique_rows(["request_hash"]), *ANSWER_WARNINGS)
 
 
 @dg.asset(
@@ -315,6 +316,7 @@ DISTRIBUTION_CHECKS = (
     sums_to_one("probability", [*PARTITION, "question_id"]),
     within_unit_interval("probability"),
     unique_rows([*PARTITION, "question_id", "option_index"]),
+    MASS_WARNING,
 )
 
 
@@ -322,7 +324,11 @@ DISTRIBUTION_CHECKS = (
     **table_asset(
         "response.distribution",
         code=("elicitation/distributions.py", "sql/tables/response.sql"),
-        checks=[*DISTRIBUTION_CHECKS, option_counts_agree([*PARTITION, "question_id"], pd.DataFrame)],
+        checks=[
+            *DISTRIBUTION_CHECKS,
+            option_counts_agree([*PARTITION, "question_id"], pd.DataFrame),
+            every_question_answered(pd.DataFrame),
+        ],
         lineage=same_columns("response.answer", *PARTITION, "question_id", "letter_mass", "method")
         | {
             "probability": [("response.answer", "option_logprobs"), ("response.answer", "answer_index")],
@@ -352,7 +358,7 @@ def distribution(context: dg.AssetExecutionContext, store: StoreResource) -> Ite
             Output(
                 "response.distribution",
                 frame,
-                [*DISTRIBUTION_CHECKS, agree],
+                [*DISTRIBUTION_CHECKS, agree, every_question_answered(lambda: given)],
                 {
                     "questions_asked": asked,
                     "questions_without_valid_answer": asked - answered,

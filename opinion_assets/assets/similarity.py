@@ -10,6 +10,7 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
+from opinion_assets.assets.checks import QUESTIONS_WARNING
 from opinion_assets.assets.common import (
     WAREHOUSE_POOL,
     Check,
@@ -144,7 +145,7 @@ def mean_lineage(*by: str) -> dict[str, list[tuple[str, str]]]:
 
 
 MEAN_INPUTS = ["similarity.question_country", "response.distribution", "question.question"]
-COUNTRY_CHECKS = mean_checks(COUNTRY)
+COUNTRY_CHECKS = (*mean_checks(COUNTRY), QUESTIONS_WARNING)
 
 
 @dg.asset(

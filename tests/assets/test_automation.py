@@ -7,8 +7,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events import StepMaterializationData
 
-from opinion_assets.assets import automation
+from opinion_assets.assets import automation, checks
 from opinion_assets.assets.automation import MAX_FAILED, MAX_IN_PROGRESS, PER_PARTITION, model_registry_sensor
 from opinion_assets.assets.common import StoreResource, asset_key
 from opinion_assets.definitions import defs
@@ -180,10 +181,7 @@ def test_scores_follow_changed_human_data_and_nothing_else(daemon: Daemon) -> No
     assert requested == {
         asset_key("question.human_similarity"): {None},
         asset_key("similarity.reference"): {None},
-        asset_key("similarity.question_country"): {"default|one@1"},
-        asset_key("similarity.country"): {"default|one@1"},
-        asset_key("similarity.topic"): {"default|one@1"},
-        asset_key("similarity.region"): {"default|one@1"},
+        **dict.fromkeys(CHAIN[2:], {"default|one@1"}),
     }
 
 
@@ -199,6 +197,55 @@ def test_comparison_and_report_follow_once_nothing_is_running(daemon: Daemon) ->
     assert after[dg.AssetKey(["report", "html"])] == {None}
     assert after[asset_key("similarity.model_comparison")] == {None}
     assert daemon.tick() == {}
+
+
+def test_a_run_of_a_job_is_not_followed_by_the_same_steps_again(daemon: Daemon) -> None:
+    daemon.write_registry(f"one@1 {EMBEDDED}, auto_run: false")
+    daemon.register()
+    daemon.tick()
+
+    def job_that_stores() -> None:
+        run = daemon.instance.create_run_for_job(defs.resolve_job_def("questions"))
+        for table in QUESTION_TABLES[:4]:
+            materialization = dg.AssetMaterialization(
+                asset_key(f"question.{table}"), tags={"dagster/data_version": "1"}
+            )
+            daemon.instance.report_dagster_event(
+                dg.DagsterEvent(
+                    event_type_value="ASSET_MATERIALIZATION",
+                    job_name="questions",
+                    event_specific_data=StepMaterializationData(materialization),
+                ),
+                run.run_id,
+            )
+
+    job_that_stores()
+    assert daemon.tick() == {}, "the job makes question.human_similarity itself"
+
+
+def test_failed_partitions_are_listed_by_a_check(daemon: Daemon) -> None:
+    daemon.write_registry(f"one@1 {EMBEDDED}, auto_run: false")
+    daemon.register()
+    daemon.ingest()
+    daemon.tick()
+    assert not daemon.run("default|one@1").success
+    result = dg.evaluate_automation_conditions(
+        defs, daemon.instance, dg.AssetSelection.all_asset_checks(), evaluation_time=daemon.now
+    )
+    requested = [result.key for result in result.results if not result.true_subset.is_empty]
+    assert dg.AssetCheckKey(ANSWER, "no_failed_partitions") in requested
+    [check] = [
+        check for check in checks.failed_partitions_checks if ANSWER in {key.asset_key for key in check.check_keys}
+    ]
+    outcome = (
+        dg.Definitions(asset_checks=[check])
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(instance=daemon.instance)
+    )
+    [evaluation] = outcome.get_asset_check_evaluations()
+    assert not evaluation.passed
+    assert evaluation.severity == dg.AssetCheckSeverity.WARN
+    assert "default\\|one@1" in str(evaluation.metadata["partitions"].value)
 
 
 def test_linguistic_conditions_wait_for_their_translation(daemon: Daemon) -> None:
