@@ -181,7 +181,7 @@ def test_scores_follow_changed_human_data_and_nothing_else(daemon: Daemon) -> No
     assert requested == {
         asset_key("question.human_similarity"): {None},
         asset_key("similarity.reference"): {None},
-        **dict.fromkeys(CHAIN[2:], {"default|one@1"}),
+        **{key: {"default|one@1"} for key in CHAIN[2:]},
     }
 
 
