@@ -133,7 +133,10 @@ def _library() -> Any:
 
 
 def _forget_servers() -> None:
-    """In a forked child: the parent's servers have no threads here, and destroying one would wait for them forever."""
+    """In a forked child: the parent's servers have no threads here, and destroying one would wait for them forever.
+
+    For the same reason a child must not run llama.cpp's own teardown: it ends by ``os._exit``, as multiprocessing's do.
+    """
     global _lock
     _lock = threading.Lock()
     for server in _servers.values():

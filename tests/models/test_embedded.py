@@ -1,9 +1,11 @@
 """The embedded model: the real weights in a real llama.cpp server on loopback."""
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -148,7 +150,7 @@ def test_a_server_is_shared_by_the_process_and_apart_from_the_one_for_generated_
 
 
 PROGRAM = """
-    import json, os, sys
+    import json, multiprocessing, os, sys
     import httpx
     from opinion_assets.models import embedded
     from opinion_assets.models.registry import get_model, load_registry
@@ -162,16 +164,17 @@ PROGRAM = """
         top = reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
         return endpoint, [round(pair["logprob"], 3) for pair in top]
 
-    before = dict(os.environ)
-    parent = ask()
-    child = os.fork()
-    if child == 0:
+    def child():
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         print(json.dumps(["child", *ask()]), flush=True)
-        sys.exit(0)  # through the interpreter's whole teardown
+
+    before = dict(os.environ)
+    parent = ask()
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
     again = ask()
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    print(json.dumps(["parent", *parent, again[1], status, dict(os.environ) == before]), flush=True)
+    process.join()
+    print(json.dumps(["parent", *parent, again[1], process.exitcode, dict(os.environ) == before]), flush=True)
 """
 
 
@@ -179,12 +182,14 @@ PROGRAM = """
 def test_processes_and_forked_children_have_servers_of_their_own(model: ModelVersion) -> None:
     """Two processes at once, each with a forked child on one CPU: all answer alike and all end."""
     command = [sys.executable, "-c", textwrap.dedent(PROGRAM), model.model_version]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    # In sessions of their own, so that a hanging child does not outlive the test.
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) for _ in range(2)]
     try:
         outputs = [process.communicate(timeout=300)[0] for process in processes]
     finally:
         for process in processes:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert [process.returncode for process in processes] == [0, 0]
     lines = {name: rest for output in outputs for name, *rest in map(json.loads, output.splitlines())}
     endpoints = {json.loads(line)[1] for output in outputs for line in output.splitlines()}
