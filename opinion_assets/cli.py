@@ -281,10 +281,17 @@ def _translate(language: str, translator: str) -> None:
 
 
 @app.command()
-def models() -> None:
+def models(
+    fields: Annotated[
+        bool, typer.Option("--fields", help="Describe the registry's fields instead (Markdown).")
+    ] = False,
+) -> None:
     """List the model versions of the registry."""
-    from opinion_assets.models.registry import load_registry, registry_path
+    from opinion_assets.models.registry import fields_as_markdown, load_registry, registry_path
 
+    if fields:
+        print(fields_as_markdown())
+        return
     table = Table(
         "model version", "provider", "method", "endpoint", title=f"Registry: {registry_path()}", title_justify="left"
     )
@@ -555,7 +562,7 @@ def _plan(
         out.print_json(json.dumps(content))
         return
     table = Table(title="What would be asked", title_justify="left", show_footer=len(plans) > 1)
-    table.add_column("model version", footer="total")
+    table.add_column("model version", footer="total", overflow="fold")
     table.add_column("condition")
     cells = [_plan_cells(entry) for entry in [*plans, total]]
     names = ("questions", "requests", "in journal", "in batches", "to ask", "prompt tokens", "cost", "at most")
@@ -633,8 +640,9 @@ def _execute(
         if "n_asked" in counts:
             detail = f": asked the model {counts['n_asked']} times, {counts['n_from_journal']} answers from the journal"
             cost += counts.get("cost_usd", 0.0)
-            if cost:
-                detail += f", ${cost:.4f}"
+            detail += f", ${cost:.4f}" if cost else ""
+            if counts.get("n_failed"):
+                detail += f"; {counts['n_failed']} requests failed ({counts['failures']}): run again to ask them again"
     out.print(f"✓ {title}{detail}")
     return cost
 

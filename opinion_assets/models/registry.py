@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args, get_origin
 from urllib.parse import urlsplit
 
 import yaml
@@ -50,21 +50,39 @@ class ModelVersion(BaseModel):
 
     model_version: str = Field(description="Whole dated id, name@version; the Dagster partition key.")
     provider: Provider = Field(
-        description="Protocol: embedded, openai (any OpenAI-compatible server), anthropic, imported."
+        description="Protocol: openai is any OpenAI-compatible server, embedded is llama.cpp in this process, imported "
+        "is not asked at all."
     )
-    method: Method = Field(description="completion_logprobs, chat_logprobs, sampling or imported.")
-    model: str = Field(default="", description="Model name sent to the endpoint.")
-    endpoint: str | None = Field(default=None, description="Base URL up to and including /v1.")
-    api_key_env: str | None = Field(default=None, description="Environment variable that holds the API key.")
-    prompt_usd_per_million: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    completion_usd_per_million: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    method: Method = Field(
+        description="How an answer distribution comes about: from next-token log-probabilities of a completion or of a "
+        "chat reply, or from the shares of sampled replies. anthropic offers sampling only."
+    )
+    model: str = Field(default="", description="Model name sent to the endpoint. Needed for openai and anthropic.")
+    endpoint: str | None = Field(
+        default=None, description="Base URL up to and including /v1. Needed for openai and anthropic."
+    )
+    api_key_env: str | None = Field(
+        default=None, description="NAME of the environment variable that holds the API key, never the key."
+    )
+    prompt_usd_per_million: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="Price of a million prompt tokens, US dollars."
+    )
+    completion_usd_per_million: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="Price of a million reply tokens, US dollars."
+    )
     batch_price_factor: float = Field(
         default=0.5, ge=0, le=1, description="Price of the batch API over the ordinary price."
     )
-    requests_per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    tokens_per_minute: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    max_concurrency: int = Field(default=16, ge=1, le=1024)
-    timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    requests_per_minute: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="The provider's limit; requests are spaced to keep it."
+    )
+    tokens_per_minute: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="The provider's limit on prompt and reply tokens together."
+    )
+    max_concurrency: int = Field(
+        default=16, ge=1, le=1024, description="Most requests under way at once; fewer while the server says 429."
+    )
+    timeout_s: float = Field(default=60.0, gt=0, le=3600, description="Longest wait for one attempt, seconds.")
     top_logprobs: int = Field(default=20, ge=1, le=1000, description="Alternatives asked for at the answer position.")
     max_tokens: int | None = Field(
         default=None, ge=1, le=4096, description="Reply length; the method's own default where unset."
@@ -85,7 +103,7 @@ class ModelVersion(BaseModel):
         default=None, ge=0, allow_inf_nan=False, description="The most this model version may cost, all runs together."
     )
     licence: str = Field(default="", description="Licence of the weights or terms of the service.")
-    description: str = ""
+    description: str = Field(default="", description="Free text for people.")
 
     @field_validator("model_version")
     @classmethod
@@ -109,6 +127,7 @@ class ModelVersion(BaseModel):
         try:
             url = urlsplit(value)
             valid = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
+            valid = valid and value.isascii() and value.isprintable() and " " not in value
         except ValueError:
             valid = False
         if not valid:
@@ -167,12 +186,13 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue  # refused below
             if key_node.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key_node.value!r} stands twice", key_node.start_mark
                 )
-            if isinstance(key_node.value, str):
-                seen.add(key_node.value)
+            seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 
 
@@ -203,6 +223,9 @@ def load_registry(path: Path | str | None = None) -> dict[str, ModelVersion]:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         row = mark.line + 1 if mark is not None else None
         raise InputError(f"the model registry is not valid YAML: {problem}", file=file, row=row) from None
+    except (RecursionError, ValueError) as error:
+        problem = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InputError(f"the model registry is not valid YAML: {problem}", file=file) from None
     if not isinstance(content, Mapping) or "models" not in content:
         raise InputError("the model registry must have a mapping 'models:' at its top", file=file, field="models")
     unknown = sorted(str(key) for key in content if key not in ("models", "conditions"))
@@ -239,6 +262,35 @@ def _model_version(file: Path, key: object, fields: object, defaults: Mapping[st
             near = difflib.get_close_matches(str(field), ModelVersion.model_fields, n=1)
             problem = "unknown field" + (f"; did you mean {near[0]!r}?" if near else "")
         raise InputError(problem[named.end() :] if named else problem, file=file, row=entry, field=field) from None
+
+
+def fields_as_markdown() -> str:
+    """The fields of an entry as a Markdown table, from their declarations above."""
+    lines = ["| field | values | default | meaning |", "|---|---|---|---|"]
+    for name, field in ModelVersion.model_fields.items():
+        if name == "model_version":
+            continue  # the entry's key
+        choices = field.annotation
+        if get_origin(choices) is Literal:
+            values = ", ".join(get_args(choices))
+        else:
+            kinds = [kind.__name__ for kind in get_args(choices) or (choices,) if kind not in (type(None), ...)]
+            kind = "list of texts" if get_origin(choices) is tuple else kinds[0]
+            bounds = [
+                f"{sign} {getattr(bound, attribute):g}"
+                for bound in field.metadata
+                for attribute, sign in (("gt", ">"), ("ge", "≥"), ("le", "≤"))
+                if getattr(bound, attribute, None) is not None
+            ]
+            values = " ".join([{"str": "text", "bool": "true, false"}.get(kind, kind), *bounds])
+        default = field.default
+        shown = "**needed**" if field.is_required() else "" if default in (None, "") else _as_yaml(default)
+        lines.append(f"| `{name}` | {values} | {shown} | {field.description} |")
+    return "\n".join(lines)
+
+
+def _as_yaml(value: object) -> str:
+    return "[" + ", ".join(value) + "]" if isinstance(value, tuple) else str(value).lower()
 
 
 def get_model(name: str, registry: Mapping[str, ModelVersion]) -> ModelVersion:
