@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -181,3 +182,15 @@ def _publish_some(folder: Path, number: int) -> None:
     store = Store(folder)
     for condition in range(3):
         publish(store, {"model_version": f"m{number}@1", "condition": f"c{condition}"}, n=7)
+
+
+def test_reading_some_rows_and_columns_of_all_partitions(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    wanted = (pc.field("condition") == "default") & (pc.field("option_index") > 0)
+    assert store.read_where("response.distribution", ["model_version", "option_index"], wanted).empty
+    for version in ("m@1", "m@2"):
+        for condition in ("default", "cross_national:TUR"):
+            publish(store, {"model_version": version, "condition": condition}, n=3)
+    found = store.read_where("response.distribution", ["model_version", "option_index"], wanted)
+    assert found.to_numpy().tolist() == [["m@1", 1], ["m@1", 2], ["m@2", 1], ["m@2", 2]]
+    assert found["model_version"].dtype == "category"
