@@ -71,3 +71,20 @@ def test_steerability_is_the_diagonal_less_the_rest(demo: Workplace) -> None:
     assert diagonal == pytest.approx(sum(own) / len(own))  # type: ignore[arg-type]
     assert rest == pytest.approx(sum(other) / len(other))  # type: ignore[arg-type]
     assert steerability == pytest.approx(diagonal - rest)  # type: ignore[operator]
+
+
+def test_the_summary_has_every_country_once_with_its_references(demo: Workplace) -> None:
+    key = "model_version, condition, source, country, sample_type"
+    summed = demo.query(f"SELECT {key}, mean FROM similarity.country_summary ORDER BY ALL")
+    assert summed == demo.query(
+        f"SELECT {key}, mean FROM similarity.country WHERE metric = 'js_similarity' AND base = 'e' AND group_by = ''"
+        " AND interval = 'percentile' AND cluster_by = 'question' ORDER BY ALL"
+    )
+    assert demo.query(
+        "SELECT count(*) FROM similarity.country_summary WHERE name IS NULL OR region IS NULL OR invalid_rate IS NULL"
+        " OR uniform_mean IS NULL OR majority_mean IS NULL OR NOT letter_mass BETWEEN 0 AND 1"
+    ) == [(0,)]
+    assert demo.query(
+        "SELECT count(*) FROM similarity.country_summary JOIN similarity.reference USING (source, country, sample_type)"
+        " WHERE reference = 'uniform' AND metric = 'js_similarity' AND base = 'e' AND uniform_mean <> reference.mean"
+    ) == [(0,)]
