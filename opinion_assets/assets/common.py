@@ -1,5 +1,6 @@
 """What every asset shares: partitions, the store, table metadata, storing with checks. No asset stands here."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -190,6 +191,14 @@ def as_markdown(frame: pd.DataFrame) -> str:
     lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + "---|" * len(frame.columns)]
     lines += ["| " + " | ".join(cell(value) for value in row) + " |" for row in frame.itertuples(index=False)]
     return "\n".join(lines)
+
+
+def as_images(images: Mapping[str, bytes]) -> str:
+    """PNG images under their titles as Markdown that needs no other file."""
+    return "\n\n".join(
+        f"{title}\n\n![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
+        for title, png in images.items()
+    )
 
 
 def partition_of(context: dg.AssetExecutionContext) -> dict[str, str]:

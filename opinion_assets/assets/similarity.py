@@ -16,6 +16,7 @@ from opinion_assets.assets.common import (
     Check,
     Output,
     StoreResource,
+    as_images,
     as_markdown,
     asset_key,
     by_model_and_condition,
@@ -28,6 +29,7 @@ from opinion_assets.assets.common import (
 )
 from opinion_assets.metrics.bootstrap import country_intervals, region_intervals, topic_intervals
 from opinion_assets.metrics.references import references
+from opinion_assets.report.figures import small_maps
 from opinion_assets.warehouse import read_sql
 
 PARTITION = ["model_version", "condition"]
@@ -181,6 +183,9 @@ def country(context: dg.AssetExecutionContext, config: BootstrapConfig, store: S
                 frame,
                 COUNTRY_CHECKS,
                 {
+                    "map": dg.MetadataValue.md(as_images(small_maps(frame))),
+                    "mean_js_similarity": float(ranked["mean"].mean()),
+                    "countries": int(ranked["country"].nunique()),
                     "closest": dg.MetadataValue.md(as_markdown(ranked[shown].head(10))),
                     "farthest": dg.MetadataValue.md(as_markdown(ranked[shown].tail(10).iloc[::-1])),
                 },

@@ -4,6 +4,7 @@ Numbers and colours are those of the page. The same tables give the same files: 
 stays text. Does not belong here: computing anything that is not stored.
 """
 
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,6 +93,23 @@ def write_figures(
                 written += _save(_map(rows, "mean", scale, label, title), out, f"comparison_map-{stem}", formats)
                 written += _save(_ranking(rows, names, named, scale, title, label), out, f"comparison-{stem}", formats)
     return written
+
+
+def small_maps(means: pd.DataFrame, metric_name: str = "js_similarity", base: str = "e") -> dict[str, bytes]:
+    """World map of each survey source as a PNG of 500 pixels width, for a place beside text.
+
+    ``means`` are rows of ``similarity.country`` of one model version and condition.
+    """
+    means = means[means["sample_type"].isin(NATIONAL) & (means["group_by"] == "")]
+    means = means[(means["metric"] == metric_name) & (means["base"] == base)]
+    images = {}
+    with _style():
+        for (source, *_), scale in map_scales(means).items():
+            file = io.BytesIO()
+            rows = means[means["source"] == source]
+            _map(rows, "mean", scale, metric(metric_name, base).label, "", few=True).savefig(file, format="png", dpi=70)
+            images[source] = file.getvalue()
+    return images
 
 
 def _choose(frame: pd.DataFrame, wanted: dict[str, str]) -> pd.DataFrame:
