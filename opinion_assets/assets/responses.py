@@ -280,6 +280,11 @@ def _in_language(
     translation = target.read("translation.question", language=language)
     if translation.empty:
         raise dg.Failure(f"there are no translations into {language}; materialise translation/question for it first")
+    if not translation["is_usable"].any():
+        raise dg.Failure(
+            f"none of the {len(translation)} translations into {language} is usable; review them "
+            f"(opinion-assets review-export) or translate with another translator"
+        )
     return localised(question, option, translation)
 
 

@@ -399,11 +399,12 @@ def _back(
         for text in draft.options:
             if text.strip():
                 texts[("option", text)] = None
-    keys = list(texts)
+    # A number is the same in every language.
+    keys = [key for key in texts if not _NUMBER.fullmatch(key[1].strip())]
     results = back_translator.translate(
         [text for _, text in keys], language, target, contexts=[Context(kind) for kind, _ in keys]
     )
-    back = dict(zip(keys, results, strict=True))
+    back = {key: key[1] for key in texts} | dict(zip(keys, results, strict=True))
     return {
         draft.question_id: Segments(
             back[("question", draft.text)], tuple(back.get(("option", text), "") for text in draft.options)

@@ -233,7 +233,8 @@ class ModelTranslator:
     ``endpoint``: base URL for an embedded model that is being served; ``journal``: file that keeps every reply, keyed
     by the hash of all that determines it, so that nothing is paid for twice. The source text goes into the prompt as
     data; nothing in it is expanded. ``n_requests`` counts what was sent by this object. Raises :class:`InputError`
-    where the model gives no reply after ``attempts``; what came back before is in the journal.
+    where the model gives no reply after ``attempts``; what came back before is in the journal. A reply has at most
+    ``max_tokens`` tokens, and for a short text fewer (:func:`reply_limit`), so that a small model's loops end.
     """
 
     model: ModelVersion
@@ -261,7 +262,11 @@ class ModelTranslator:
         ]
         keys = [self._key(prompt) for prompt in prompts]
         known = {key: entry["text"] for key, entry in (self.journal.read() if self.journal else {}).items()}
-        missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
+        missing = {
+            key: (prompt, reply_limit(text, self.max_tokens))
+            for key, prompt, text in zip(keys, prompts, texts, strict=True)
+            if key not in known
+        }
         if missing:
             known |= asyncio.run(self._ask_all(missing))
         return [clean_reply(known[key]) for key in keys]
@@ -269,29 +274,29 @@ class ModelTranslator:
     def _key(self, prompt: str) -> str:
         return sha256_json([self.model.model_version, PROMPT_VERSION, prompt, self.max_tokens, 0.0])
 
-    async def _ask_all(self, prompts: Mapping[str, str]) -> dict[str, str]:
+    async def _ask_all(self, prompts: Mapping[str, tuple[str, int]]) -> dict[str, str]:
         slots = asyncio.Semaphore(self.model.max_concurrency)
         failure: list[BaseException] = []
         answers: dict[str, str] = {}
         async with open_client(self.model, self.endpoint) as client:
 
-            async def one(key: str, prompt: str) -> None:
+            async def one(key: str, prompt: str, limit: int) -> None:
                 async with slots:
                     # After a failure nothing new is sent, but requests under way may already be charged: they finish.
                     if not failure:
                         try:
-                            answers[key] = await self._ask(client, key, prompt)
+                            answers[key] = await self._ask(client, key, prompt, limit)
                         except InputError as error:
                             failure.append(error)
 
-            await asyncio.gather(*(one(key, prompt) for key, prompt in prompts.items()))
+            await asyncio.gather(*(one(key, prompt, limit) for key, (prompt, limit) in prompts.items()))
         if failure:
             raise failure[0]
         return answers
 
-    async def _ask(self, client: Client, key: str, prompt: str) -> str:
+    async def _ask(self, client: Client, key: str, prompt: str, limit: int) -> str:
         messages = ({"role": "user", "content": prompt},)
-        request = Request("sampling", None, messages, max_tokens=self.max_tokens, temperature=0.0, seed=0)
+        request = Request("sampling", None, messages, max_tokens=limit, temperature=0.0, seed=0)
         for attempt in range(1, self.attempts + 1):
             started = time.monotonic()
             self.n_requests += 1
@@ -321,6 +326,18 @@ class ModelTranslator:
                 )
             return reply.text
         raise AssertionError("unreachable")
+
+
+def reply_limit(text: str, most: int) -> int:
+    """Tokens that a translation of ``text`` may take, at most ``most``.
+
+    Eight a character and some: a byte-level tokenizer takes up to three tokens for a letter of another script, and no
+    translation is twice as long as its source. It follows from the text and ``most`` alone, as the journal's key does.
+
+    >>> reply_limit("Yes", 512), reply_limit("Very important", 512), reply_limit("x" * 200, 512)
+    (88, 176, 512)
+    """
+    return min(most, 64 + 8 * len(text))
 
 
 def translation_prompt(text: str, source: str, target: str, context: Context) -> str:
