@@ -213,9 +213,12 @@ def translate(
     translator: Annotated[
         str, typer.Option(help="catalogue, apertium, or a model version of the registry.")
     ] = "catalogue",
+    budget: Annotated[
+        float | None, typer.Option(help="Stop before a model's translations cost more, US dollars.")
+    ] = None,
 ) -> None:
     """Translate the stored questions into a language, for the condition linguistic:<language>."""
-    _translate(language, translator)
+    _translate(language, translator, budget)
 
 
 @app.command("review-export")
@@ -262,7 +265,7 @@ def review_import(
     _translate(language, translator)
 
 
-def _translate(language: str, translator: str) -> None:
+def _translate(language: str, translator: str, budget: float | None = None) -> None:
     from opinion_assets.models.registry import get_model, load_registry
     from opinion_assets.translation.languages import language_tag
 
@@ -276,7 +279,7 @@ def _translate(language: str, translator: str) -> None:
             "translations",
             f"Translations into {language}",
             partition=language,
-            run_config={"ops": {"translation": {"config": {"translator": translator}}}},
+            run_config={"ops": {"translation": {"config": {"translator": translator, "budget_usd": budget}}}},
         )
 
 

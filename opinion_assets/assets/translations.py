@@ -6,11 +6,11 @@ Translating, scoring and reviewing stand in `opinion_assets.translation`.
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from opinion_assets.assets.common import (
     WAREHOUSE_POOL,
@@ -23,6 +23,13 @@ from opinion_assets.assets.common import (
     table_spec,
     unique_rows,
     within_unit_interval,
+)
+from opinion_assets.elicitation.budget import (
+    PROJECT_BUDGET_VARIABLE,
+    Budget,
+    check_budget,
+    project_budget,
+    run_limit_usd,
 )
 from opinion_assets.models import embedded
 from opinion_assets.models.registry import get_model, load_registry
@@ -51,6 +58,19 @@ class TranslationConfig(dg.Config):
         "version of the registry. Translations by people always win.",
     )
     sources: list[str] = Field(default_factory=list, description="Survey sources to translate. Empty: all ingested.")
+    budget_usd: float | None = Field(
+        default=None, description="Stop before this run's cost would pass so many US dollars. Unset: no limit."
+    )
+    project_budget_usd: float | None = Field(
+        default=None,
+        description=f"The same for all runs in the data folder. Unset: ${PROJECT_BUDGET_VARIABLE}, else no limit.",
+    )
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        for name in ("budget_usd", "project_budget_usd"):
+            check_budget(getattr(self, name), name)
+        return self
 
 
 def reviewed_path(folder: Path, language: str) -> Path:
@@ -71,8 +91,9 @@ def keep_reviewed(folder: Path, language: str, rows: pd.DataFrame) -> int:
 
 
 def _translators(
-    name: str, language: str, folder: Path, stack: contextlib.ExitStack
+    config: TranslationConfig, language: str, folder: Path, stack: contextlib.ExitStack
 ) -> tuple[Translator, Translator | None]:
+    name = config.translator
     if name == "catalogue":
         return CatalogueTranslator(), None
     if name == "apertium":
@@ -80,8 +101,12 @@ def _translators(
         return forward, forward.reverse()
     model = get_model(name, load_registry())
     endpoint = stack.enter_context(embedded.serve(model)) if model.provider == "embedded" else None
-    journal = Journal(folder / "journal" / "translation" / f"{path_key(name)}.jsonl")
-    translator = ModelTranslator(model, endpoint=endpoint, journal=journal)
+    journals = folder / "journal"
+    limit = run_limit_usd(journals, model, config.budget_usd)
+    budget = Budget(journals / "spent", limit, project_budget(config.project_budget_usd))
+    stack.callback(budget.close)
+    journal = Journal(journals / "translation" / f"{path_key(name)}.jsonl")
+    translator = ModelTranslator(model, endpoint=endpoint, journal=journal, purse=budget)
     return translator, translator
 
 
@@ -114,7 +139,7 @@ def translation_tables(
     imported = pd.read_parquet(people) if people.exists() else None
     by_people = set(imported["question_id"]) if imported is not None else set()
     with contextlib.ExitStack() as stack:
-        translator, back = _translators(config.translator, language, target.folder, stack)
+        translator, back = _translators(config, language, target.folder, stack)
         asked = chosen
         if isinstance(translator, CatalogueTranslator):
             covered = chosen["text"].map(lambda text: translator.covers(text, language))

@@ -116,7 +116,9 @@ def journalled_usd(journal_dir: Path, model_version: str | None = None) -> float
             continue  # finished meanwhile
         except (ValueError, KeyError, TypeError):
             raise InputError("the record of a batch is damaged; what it may cost cannot be told", file=path) from None
-    for path in sorted(journal_dir.glob(f"{folder}/*/*.jsonl")):
+    # Translations lie beside the answers, one file a model version.
+    translations = journal_dir.glob(f"translation/{folder}.jsonl")
+    for path in sorted([*journal_dir.glob(f"{folder}/*/*.jsonl"), *translations]):
         with path.open("rb") as file:
             for line in file:
                 try:

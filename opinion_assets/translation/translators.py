@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import yaml
 from filelock import FileLock
 
-from opinion_assets.errors import InputError, UnknownNameError
+from opinion_assets.errors import BudgetError, InputError, OpinionAssetsError, UnknownNameError
 from opinion_assets.identity import sha256_json
 from opinion_assets.models.client import Client, Reply, Request, RequestFailed, open_client
 from opinion_assets.models.registry import ModelVersion
@@ -177,8 +177,19 @@ def _restore_case(source: str, target: str) -> str:
 
 # --- any model over HTTP ---------------------------------------------------------------------------------------------
 
+
+class Purse(Protocol):
+    """Where a translator's money comes from; ``elicitation.budget.Budget`` is one."""
+
+    def reserve(self, usd: float) -> bool: ...
+
+    def settle(self, reserved_usd: float, cost_usd: float) -> None: ...
+
+
 #: Changes with every change of wording; part of the journal key, so that old translations do not pass as new.
 PROMPT_VERSION = "1"
+# Tokens that a server adds around a message (roles, turn markers), at most.
+_MESSAGE_OVERHEAD = 64
 
 
 class Journal:
@@ -232,9 +243,11 @@ class ModelTranslator:
 
     ``endpoint``: base URL for an embedded model that is being served; ``journal``: file that keeps every reply, keyed
     by the hash of all that determines it, so that nothing is paid for twice. The source text goes into the prompt as
-    data; nothing in it is expanded. ``n_requests`` counts what was sent by this object. Raises :class:`InputError`
-    where the model gives no reply after ``attempts``; what came back before is in the journal. A reply has at most
+    data; nothing in it is expanded. ``n_requests`` counts what was sent by this object. A reply has at most
     ``max_tokens`` tokens, and for a short text fewer (:func:`reply_limit`), so that a small model's loops end.
+
+    Raises :class:`InputError` where the model gives no reply after ``attempts``, and :class:`BudgetError` before the
+    ``purse`` would be passed; what came back before is in the journal.
     """
 
     model: ModelVersion
@@ -242,7 +255,9 @@ class ModelTranslator:
     journal: Journal | None = None
     max_tokens: int = 512
     attempts: int = 4
+    purse: Purse | None = None
     n_requests: int = field(default=0, init=False)
+    _n_reserved: int = field(default=0, init=False)
 
     @property
     def name(self) -> str:
@@ -286,7 +301,7 @@ class ModelTranslator:
                     if not failure:
                         try:
                             answers[key] = await self._ask(client, key, prompt, limit)
-                        except InputError as error:
+                        except OpinionAssetsError as error:
                             failure.append(error)
 
             await asyncio.gather(*(one(key, prompt, limit) for key, (prompt, limit) in prompts.items()))
@@ -297,18 +312,29 @@ class ModelTranslator:
     async def _ask(self, client: Client, key: str, prompt: str, limit: int) -> str:
         messages = ({"role": "user", "content": prompt},)
         request = Request("sampling", None, messages, max_tokens=limit, temperature=0.0, seed=0)
+        most = self.model.cost_usd(len(prompt.encode()) + _MESSAGE_OVERHEAD, limit)
         for attempt in range(1, self.attempts + 1):
+            await self._reserve(most)
             started = time.monotonic()
             self.n_requests += 1
+            spent = most  # until we know better: a cancelled request may be charged
             try:
                 reply: Reply = await client.ask(request)
+                spent = self.model.cost_usd(
+                    len(prompt.encode()) if reply.prompt_tokens is None else reply.prompt_tokens,
+                    limit if reply.completion_tokens is None else reply.completion_tokens,
+                )
             except RequestFailed as error:
+                spent = most if error.maybe_billed else 0.0
                 if not error.retryable or attempt == self.attempts:
                     raise InputError(f"{self.model.model_version} did not translate: {error.reason}") from None
                 await asyncio.sleep(error.retry_after if error.retry_after is not None else 0.5 * 2**attempt)
                 continue
+            finally:
+                if self.purse is not None:
+                    self._n_reserved -= 1
+                    self.purse.settle(most, spent)
             if self.journal:
-                cost = self.model.cost_usd(reply.prompt_tokens or 0, reply.completion_tokens or 0)
                 self.journal.append(
                     {
                         "key": key,
@@ -319,13 +345,26 @@ class ModelTranslator:
                         "model_reported": reply.model_reported,
                         "prompt_tokens": reply.prompt_tokens,
                         "completion_tokens": reply.completion_tokens,
-                        "cost_usd": cost,
+                        "cost_usd": spent,
                         "requested_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
                         "latency_s": round(time.monotonic() - started, 3),
                     }
                 )
             return reply.text
         raise AssertionError("unreachable")
+
+    async def _reserve(self, usd: float) -> None:
+        """Set aside the most an attempt may cost; what is under way may turn out cheaper, so wait for it."""
+        if self.purse is None:
+            return
+        while not self.purse.reserve(usd):
+            if self._n_reserved == 0:
+                raise BudgetError(
+                    f"{self.model.model_version}: translating stopped before the budget would be passed; "
+                    "what was translated is kept"
+                )
+            await asyncio.sleep(0.02)
+        self._n_reserved += 1
 
 
 def reply_limit(text: str, most: int) -> int:

@@ -32,7 +32,7 @@ def test_other_texts_are_refused() -> None:
         CatalogueTranslator().translate(["What"], "en", "tr")
 
 
-def test_language_query_compares_speakers_with_others_over_the_same_questions() -> None:
+def test_the_language_view_compares_speakers_with_others_over_the_same_questions() -> None:
     def row(condition: str, question: str, country: str, value: float) -> tuple[object, ...]:
         key = ("m@1", condition, "wvs", question, "7", True, country, country, "national", "", "", "js_similarity", "e")
         return (*key, value)
@@ -52,7 +52,8 @@ def test_language_query_compares_speakers_with_others_over_the_same_questions() 
         connection.execute("INSERT INTO similarity.question_country SELECT * FROM rows")
         connection.register("speakers", speaker_table(["tr"]))
         connection.execute("INSERT INTO translation.speakers SELECT * FROM speakers")
-        found = connection.execute((sql_dir() / "translation" / "language.sql").read_text(encoding="utf-8")).df()
+        connection.execute((sql_dir() / "views" / "translation.sql").read_text(encoding="utf-8"))
+        found = connection.sql("FROM similarity.language ORDER BY countries DESC").df()
     assert list(found["countries"]) == ["speakers", "others"]
     assert list(found["difference"]) == pytest.approx([0.3, -0.1])
     assert list(found["n_questions"]) == [1, 1]

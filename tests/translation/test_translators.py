@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from opinion_assets.errors import InputError, UnknownNameError
+from opinion_assets.errors import BudgetError, InputError, UnknownNameError
 from opinion_assets.models.registry import ModelVersion
 from opinion_assets.translation.translators import (
     ApertiumTranslator,
@@ -16,6 +16,7 @@ from opinion_assets.translation.translators import (
     Journal,
     ModelTranslator,
     clean_reply,
+    reply_limit,
     translation_prompt,
 )
 
@@ -144,3 +145,33 @@ def test_a_missing_pair_names_the_debian_package() -> None:
         ApertiumTranslator("en", "es", program="apertium-that-is-not-there").translate(["Yes"], "en", "es")
     with pytest.raises(UnknownNameError, match="no pair en-tr"):
         ApertiumTranslator("en", "tr")
+
+
+class _Purse:
+    """A limit that notes what was set aside and what it became."""
+
+    def __init__(self, usd: float) -> None:
+        self.left, self.most_set_aside, self.settled = usd, 0.0, 0.0
+
+    def reserve(self, usd: float) -> bool:
+        if usd > self.left:
+            return False
+        self.left -= usd
+        self.most_set_aside = max(self.most_set_aside, usd)
+        return True
+
+    def settle(self, reserved_usd: float, cost_usd: float) -> None:
+        self.left += reserved_usd - cost_usd
+        self.settled += cost_usd
+
+
+def test_translating_stops_before_the_budget_and_keeps_what_came(server: _Server, tmp_path: Path) -> None:
+    one = 2.0 * reply_limit("a", 512) / 1e6  # the most that a one-letter text may cost; each did cost 3 tokens
+    journal, purse = Journal(tmp_path / "journal.jsonl"), _Purse(one + 2.5 * 3 * 2.0 / 1e6)
+    translator = ModelTranslator(model(server), journal=journal, purse=purse)
+    with pytest.raises(BudgetError, match="stopped before the budget"):
+        translator.translate(["a", "b", "c", "d", "e", "f"], "en", "tr")
+    assert len(server.prompts) == len(journal.read()) == 3
+    assert purse.settled == pytest.approx(3 * 3 * 2.0 / 1e6)
+    assert purse.left >= 0
+    assert purse.most_set_aside == pytest.approx(one)

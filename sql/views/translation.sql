@@ -1,9 +1,6 @@
--- A model asked in a language, compared with the countries that speak it (proposal for similarity.language).
--- One row per model version, language, source, metric and group of countries: speakers (at least $share of the
--- population uses the language) or others. `difference` is against the default condition over the same countries and
--- the same questions, so that which questions could be translated does not enter.
--- Variables: speaker_share, default 0.5.
--- Reads similarity.question_country, translation.speakers.
+-- A model asked in a language, compared with the countries that speak it.
+
+CREATE OR REPLACE VIEW similarity.language AS
 WITH answered AS (
     SELECT model_version, condition, source, question_id, wave, country, sample_type, metric, base, value
     FROM similarity.question_country
@@ -44,5 +41,16 @@ SELECT
     count(*) AS n_countries,
     max(n_questions) AS n_questions
 FROM by_country
-GROUP BY ALL
-ORDER BY model_version, language, source, metric, base, countries DESC
+GROUP BY ALL;
+COMMENT ON VIEW similarity.language IS 'Linguistic prompting against default over the same questions and countries: countries where at least half of the population uses the language (SET VARIABLE speaker_share = 0.3 changes the half), and the others. Means of country means, newest waves, national samples.';
+COMMENT ON COLUMN similarity.language.model_version IS 'Whole dated model id.';
+COMMENT ON COLUMN similarity.language.language IS 'BCP 47 tag of the condition linguistic:<tag>.';
+COMMENT ON COLUMN similarity.language.source IS 'Survey source.';
+COMMENT ON COLUMN similarity.language.metric IS 'Name of the metric.';
+COMMENT ON COLUMN similarity.language.base IS 'Base of the logarithm; empty for metrics without one.';
+COMMENT ON COLUMN similarity.language.countries IS 'speakers or others (translation.speakers, CLDR).';
+COMMENT ON COLUMN similarity.language.mean IS 'Mean over the countries under the linguistic condition.';
+COMMENT ON COLUMN similarity.language.default_mean IS 'Mean over the same countries and questions under default.';
+COMMENT ON COLUMN similarity.language.difference IS 'mean - default_mean; for similarities, positive is a move toward these countries.';
+COMMENT ON COLUMN similarity.language.n_countries IS 'Countries behind the means.';
+COMMENT ON COLUMN similarity.language.n_questions IS 'Most questions of a country behind the means.';
