@@ -133,9 +133,8 @@ def main() -> None:
                     differences.append(float(np.abs(alone - together).max()))
             single.prompts += len(frame)
             single.tokens += int(frame["prompt_tokens"].sum())
-            print(f"block {number + 1} of {n_blocks}", flush=True)
-
-    report(limits, collecting, single, left, differences, masses, arguments.threads)
+            print(f"\nafter block {number + 1} of {n_blocks}")
+            report(limits, collecting, single, left, differences, masses, arguments.threads)
 
 
 def report(
@@ -147,9 +146,9 @@ def report(
     masses: list[float],
     n_threads: int,
 ) -> None:
-    """Print the figures."""
+    """Print the figures so far."""
     n = collecting.prompts
-    print(f"\n{n} prompts, {n_threads} threads, {os.cpu_count()} CPUs, load {os.getloadavg()[1]:.1f}")
+    print(f"{n} prompts, {n_threads} threads, {os.cpu_count()} CPUs, load {os.getloadavg()[1]:.1f}")
     print(f"tokens per prompt: {collecting.tokens / n:.1f}, left after prefix reuse: {left / n:.1f}")
     for length, clock in limits.items():
         print(
@@ -167,7 +166,7 @@ def report(
         print(f"  limit over the tokens left {over_left:.3f} (collect() reaches {achieved / over_left:.2f} of it)")
     largest, mean = max(differences), statistics.mean(differences)
     print(f"letter probabilities, collected against one at a time: largest difference {largest:.2e}, mean {mean:.2e}")
-    print(f"mean letter mass {statistics.mean(masses):.3f}")
+    print(f"mean letter mass {statistics.mean(masses):.3f}", flush=True)
 
 
 def post(http: httpx.Client, path: str, payload: dict[str, Any]) -> Any:

@@ -19,14 +19,14 @@ from opinion_assets.errors import InputError
 from opinion_assets.models.registry import ModelVersion
 
 # Slots for log-probabilities. A slot keeps the last prompt's keys and values, and the next prompt starts after the
-#: tokens that both share; with one slot and prompts in sorted order that is every shared prefix. More slots would put
-#: neighbours side by side, where neither can use the other's work, and a CPU gains nothing from larger batches: its
-#: time is proportional to the tokens.
+# tokens that both share; with one slot and prompts in sorted order that is every shared prefix. More slots would put
+# neighbours side by side, where neither can use the other's work, and a CPU gains nothing from larger batches: its
+# time is proportional to the tokens.
 _LOGPROB_SLOTS = 1
 # Slots for generated text, where llama.cpp decodes the next token of all replies together.
 _SAMPLING_SLOTS = 16
 # Tokens of all slots together. A longer prompt is refused by the server (HTTP 400), never shortened: 4,096 tokens for
-#: a log-probability prompt (the longest of GlobalOpinionQA has 447), 1,024 for a generated text and its prompt.
+# a log-probability prompt (the longest of GlobalOpinionQA has 447), 1,024 for a generated text and its prompt.
 _CONTEXT = {_LOGPROB_SLOTS: 4096, _SAMPLING_SLOTS: 16 * 1024}
 # Tokens of a physical batch. llama.cpp's flash attention has one kernel for batches of 64 tokens and more and another
 # for smaller ones. They round differently, which the quantised weights amplify to 0.03 in a letter's probability; a
