@@ -218,7 +218,7 @@ def mean_intervals(
         raise ValueError(f"cluster_by {cluster_by!r} needs the column {column!r}")
     parts = []
     for _, part in frame.groupby(list(universe), sort=True, observed=True):
-        names, cluster = np.unique(part[column].to_numpy(dtype=str), return_inverse=True)
+        cluster, names = pd.factorize(part[column], sort=True)
         grouped = part.groupby(list(by), sort=True, observed=True)
         series = np.asarray(grouped.ngroup(), dtype=np.int64)
         found = bootstrap_means(

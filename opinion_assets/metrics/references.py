@@ -261,9 +261,8 @@ def _countries(
 
 def _closest(batch: _Batch, metric: str, base: str, best: Integers, known: NDArray[np.bool_]) -> pd.DataFrame:
     """Values of one measure between each sample and its closest country's answers to the same question."""
-    n = len(best)
-    at = {int(key): row for row, key in enumerate(batch.question * n + batch.place)}
-    partner = np.array([at.get(int(key), -1) for key in batch.question * n + best[batch.place]])
+    at = pd.Index(batch.question * len(best) + batch.place)
+    partner = at.get_indexer(batch.question * len(best) + best[batch.place])
     rows = np.flatnonzero((partner >= 0) & known[batch.place])
     measures = batch.measure(batch.q[partner[rows]], rows)
     return _long(batch, "closest_country", rows, {(metric, base): measures[(metric, base)]} if measures else {})

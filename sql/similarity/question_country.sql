@@ -7,102 +7,122 @@
 --   kendall_tau        tau-b of the orders of the options by popularity; no row where one ranks nothing
 --   modal_agreement    1 where both have the same most frequent option; with ties, the chance that modes agree
 --   model_entropy, human_entropy   -sum p ln p, nats
-WITH human_size AS (
-    SELECT source, question_id, wave, country_label, group_by, group_value, count(*) AS n_options
+-- What belongs to one distribution is computed once for it; pairs of distributions meet under integer keys.
+WITH human_key AS (
+    SELECT
+        source, question_id, wave, country_label, group_by, group_value, bool_and(is_latest_wave) AS is_latest_wave,
+        any_value(country) AS country, any_value(sample_type) AS sample_type, count(*) AS n_options,
+        row_number() OVER (ORDER BY source, question_id, wave, country_label, group_by, group_value)::INTEGER AS h
     FROM question.human_distribution
-    GROUP BY ALL
+    GROUP BY source, question_id, wave, country_label, group_by, group_value
 ),
-model_size AS (
-    SELECT model_version, condition, question_id, count(*) AS n_options
+model_key AS (
+    SELECT
+        model_version, condition, question_id, count(*) AS n_options,
+        row_number() OVER (ORDER BY model_version, condition, question_id)::INTEGER AS m,
+        dense_rank() OVER (ORDER BY model_version, condition)::INTEGER AS part
     FROM response.distribution
-    GROUP BY ALL
+    GROUP BY model_version, condition, question_id
 ),
 -- Distributions of different length are not comparable: stop rather than drop options.
 compared AS (
-    SELECT
-        human.*, model.model_version, model.condition,
-        row_number() OVER (
-            ORDER BY model.model_version, model.condition, source, question_id, wave, country_label, group_by, group_value
-        ) AS pair
-    FROM human_size AS human
-    JOIN model_size AS model USING (question_id)
+    SELECT model.part, model.m, human.h
+    FROM human_key AS human
+    JOIN model_key AS model USING (question_id)
     WHERE CASE
         WHEN human.n_options = model.n_options THEN true
         ELSE error('question ' || question_id || ': the model has ' || model.n_options || ' options, '
             || human.country_label || ' has ' || human.n_options)
     END
 ),
-aligned AS (
+place AS (
     SELECT
-        pair, option_index, model.probability AS p, human.share AS q, option.ordinal_value AS place,
-        human.is_latest_wave, human.country, human.sample_type
-    FROM compared
-    JOIN response.distribution AS model USING (model_version, condition, question_id)
-    JOIN question.human_distribution AS human
-        USING (source, question_id, wave, country_label, group_by, group_value, option_index)
-    LEFT JOIN question.option AS option USING (question_id, option_index)
+        question_id, option_index, ordinal_value AS place,
+        coalesce(lead(ordinal_value) OVER (PARTITION BY question_id ORDER BY ordinal_value, option_index) - ordinal_value, 0)
+            AS step,
+        count(*) OVER (PARTITION BY question_id) AS n_places
+    FROM question.option
+    WHERE ordinal_value IS NOT NULL
+),
+-- share, and the share of the placed options up to this one (NULL without a scale or without any share on it).
+human AS (
+    SELECT
+        h, option_index::TINYINT AS o, share AS q, place.step,
+        sum(share) FILTER (place IS NOT NULL) OVER (PARTITION BY h ORDER BY place NULLS LAST, option_index)
+            / nullif(sum(share) FILTER (place IS NOT NULL AND n_places > 1) OVER (PARTITION BY h), 0) AS f_q
+    FROM question.human_distribution
+    JOIN human_key USING (source, question_id, wave, country_label, group_by, group_value)
+    LEFT JOIN place USING (question_id, option_index)
+),
+model AS (
+    SELECT
+        m, option_index::TINYINT AS o, probability AS p,
+        sum(probability) FILTER (place IS NOT NULL) OVER (PARTITION BY m ORDER BY place NULLS LAST, option_index)
+            / nullif(sum(probability) FILTER (place IS NOT NULL AND n_places > 1) OVER (PARTITION BY m), 0) AS f_p
+    FROM response.distribution
+    JOIN model_key USING (model_version, condition, question_id)
+    LEFT JOIN place USING (question_id, option_index)
+),
+-- Modes and the order of the options, as lists that two distributions multiply element by element.
+human_shape AS (
+    SELECT
+        h, -sum(CASE WHEN q > 0 THEN q * ln(q) ELSE 0 END) AS entropy,
+        list((q = highest)::INTEGER::DOUBLE ORDER BY o) AS modes, list_sum(modes) AS n_modes
+    FROM (SELECT h, o, q, max(q) OVER (PARTITION BY h) AS highest FROM human)
+    GROUP BY h
+),
+model_shape AS (
+    SELECT
+        m, -sum(CASE WHEN p > 0 THEN p * ln(p) ELSE 0 END) AS entropy,
+        list((p = highest)::INTEGER::DOUBLE ORDER BY o) AS modes, list_sum(modes) AS n_modes
+    FROM (SELECT m, o, p, max(p) OVER (PARTITION BY m) AS highest FROM model)
+    GROUP BY m
+),
+human_rank AS (
+    SELECT
+        h, list(sign(a.q - b.q)::DOUBLE ORDER BY a.o, b.o) AS signs, sum(abs(sign(a.q - b.q))) AS untied
+    FROM human AS a JOIN human AS b USING (h)
+    WHERE a.o < b.o
+    GROUP BY h
+),
+model_rank AS (
+    SELECT
+        m, list(sign(a.p - b.p)::DOUBLE ORDER BY a.o, b.o) AS signs, sum(abs(sign(a.p - b.p))) AS untied
+    FROM model AS a JOIN model AS b USING (m)
+    WHERE a.o < b.o
+    GROUP BY m
 ),
 summed AS (
     SELECT
-        pair, bool_and(is_latest_wave) AS is_latest_wave, any_value(country) AS country,
-        any_value(sample_type) AS sample_type,
+        m, h,
         greatest(0, sum(
             CASE WHEN p > 0 THEN p * ln(2 * p / (p + q)) ELSE 0 END
             + CASE WHEN q > 0 THEN q * ln(2 * q / (p + q)) ELSE 0 END
         ) / 2) AS js_divergence,
         sum(abs(p - q)) / 2 AS total_variation,
-        -sum(CASE WHEN p > 0 THEN p * ln(p) ELSE 0 END) AS model_entropy,
-        -sum(CASE WHEN q > 0 THEN q * ln(q) ELSE 0 END) AS human_entropy,
-        max(p) AS highest_p, max(q) AS highest_q,
-        count(place) AS n_places, sum(p) FILTER (place IS NOT NULL) AS placed_p,
-        sum(q) FILTER (place IS NOT NULL) AS placed_q
-    FROM aligned
-    GROUP BY pair
-),
-modes AS (
-    SELECT
-        pair,
-        count(*) FILTER (p = highest_p AND q = highest_q)
-            / (count(*) FILTER (p = highest_p) * count(*) FILTER (q = highest_q))::DOUBLE AS modal_agreement
-    FROM aligned JOIN summed USING (pair)
-    GROUP BY pair
-),
-scale AS (
-    SELECT
-        pair,
-        abs(sum(p / placed_p - q / placed_q) OVER (PARTITION BY pair ORDER BY place, option_index))
-            * (lead(place) OVER (PARTITION BY pair ORDER BY place, option_index) - place) AS moved
-    FROM aligned JOIN summed USING (pair)
-    WHERE place IS NOT NULL AND n_places > 1 AND placed_p > 0 AND placed_q > 0
-),
-earth AS (
-    SELECT pair, sum(moved) AS wasserstein
-    FROM scale
-    GROUP BY pair
-),
-ranks AS (
-    SELECT
-        pair,
-        sum(sign(a.p - b.p) * sign(a.q - b.q)) AS concordance,
-        sum(abs(sign(a.p - b.p))) AS untied_p, sum(abs(sign(a.q - b.q))) AS untied_q
-    FROM aligned AS a JOIN aligned AS b USING (pair)
-    WHERE a.option_index < b.option_index
-    GROUP BY pair
+        sum(abs(f_p - f_q) * step) AS wasserstein
+    FROM compared
+    JOIN model USING (m)
+    JOIN human USING (h, o)
+    GROUP BY m, h
 ),
 measured AS (
     SELECT
-        summed.*, modal_agreement, wasserstein,
-        CASE WHEN untied_p > 0 AND untied_q > 0
-            THEN concordance / sqrt(untied_p::DOUBLE * untied_q) END AS kendall_tau
+        summed.*,
+        CASE WHEN p_rank.untied > 0 AND q_rank.untied > 0
+            THEN list_dot_product(p_rank.signs, q_rank.signs) / sqrt(p_rank.untied * q_rank.untied) END AS kendall_tau,
+        list_dot_product(p_shape.modes, q_shape.modes) / (p_shape.n_modes * q_shape.n_modes) AS modal_agreement,
+        p_shape.entropy AS model_entropy, q_shape.entropy AS human_entropy
     FROM summed
-    JOIN modes USING (pair)
-    LEFT JOIN earth USING (pair)
-    LEFT JOIN ranks USING (pair)
+    JOIN model_shape AS p_shape USING (m)
+    JOIN human_shape AS q_shape USING (h)
+    LEFT JOIN model_rank AS p_rank USING (m)
+    LEFT JOIN human_rank AS q_rank USING (h)
 )
 SELECT
-    compared.model_version, compared.condition, compared.source, compared.question_id, compared.wave,
-    measured.is_latest_wave, compared.country_label, measured.country, measured.sample_type, compared.group_by,
-    compared.group_value, metric.metric, metric.base,
+    model_key.model_version, model_key.condition, human_key.source, human_key.question_id, human_key.wave,
+    human_key.is_latest_wave, human_key.country_label, human_key.country, human_key.sample_type, human_key.group_by,
+    human_key.group_value, metric.metric, metric.base,
     CASE metric.metric
         WHEN 'js_similarity' THEN 1 - sqrt(js_divergence / scale)
         WHEN 'js_divergence' THEN js_divergence / scale
@@ -113,8 +133,9 @@ SELECT
         WHEN 'model_entropy' THEN model_entropy
         WHEN 'human_entropy' THEN human_entropy
     END AS value
-FROM compared
-JOIN measured USING (pair)
+FROM measured
+JOIN model_key USING (m)
+JOIN human_key USING (h)
 CROSS JOIN (
     VALUES
         (1, 'js_similarity', 'e', 1.0::DOUBLE), (2, 'js_similarity', '2', ln(2.0::DOUBLE)),
@@ -123,4 +144,4 @@ CROSS JOIN (
         (9, 'model_entropy', 'e', 1.0), (10, 'human_entropy', 'e', 1.0)
 ) AS metric(position, metric, base, scale)
 WHERE value IS NOT NULL
-ORDER BY pair, metric.position;
+ORDER BY part, h, metric.position;
