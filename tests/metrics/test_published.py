@@ -45,9 +45,11 @@ def test_every_similarity_is_the_published_one(model: str, shared_data: Path, tm
     both = ours.merge(theirs, on=["question_id", "country_label"])
     assert len(both) == len(ours) == 45_884
     difference = (both["value"] - both["published"]).abs()
-    # The human shares were solved for from rounded similarities: a few pairs come out up to 3.2e-6 away.
-    assert difference.max() < 4e-6
-    assert (difference < 1e-6).mean() > 0.998
+    # The human shares are rounded to 1e-6. The bound reached, as docs/methods.md states it: 74 and 37 pairs of 45,884
+    # beyond 1e-6, the farthest 3.8e-6 away, half of all pairs within 1e-12.
+    assert difference.max() < 3.8e-6
+    assert (difference >= 1e-6).sum() == {"llama-2-7b-chat": 74, "zephyr-7b-beta": 37}[model]
+    assert difference.median() < 1e-12
     means = both.groupby("country_label")[["value", "published"]].mean()
     assert len(means) == 138
     assert (means["value"] - means["published"]).abs().max() < 1e-6

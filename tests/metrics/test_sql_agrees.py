@@ -11,6 +11,8 @@ from scipy.stats import kendalltau, wasserstein_distance
 from opinion_assets.metrics import distances
 from opinion_assets.warehouse import create_tables, read_sql
 
+KINDS = ["plain", "zeros", "rounded", "ties", "certain", "uniform"]
+
 
 def distribution(generator: np.random.Generator, n: int, kind: str) -> np.ndarray:
     values = generator.dirichlet(np.full(n, 0.5))
@@ -18,8 +20,12 @@ def distribution(generator: np.random.Generator, n: int, kind: str) -> np.ndarra
         values[generator.random(n) < 0.5] = 0
     elif kind == "rounded":
         values = np.round(values, 1)
+    elif kind == "ties":
+        values = generator.integers(0, 3, n).astype(float)
     elif kind == "certain":
         values = np.eye(n)[generator.integers(n)]
+    elif kind == "uniform":
+        values = np.ones(n)
     return values / values.sum() if values.sum() > 0 else np.eye(n)[0]
 
 
@@ -45,43 +51,61 @@ def in_sql(p: list[np.ndarray], q: list[np.ndarray], places: list[np.ndarray]) -
     return table.pivot(index="question_id", columns="measure", values="value")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
-    st.integers(0, 2**32), st.sampled_from([2, 3, 5, 10, 18]), st.sampled_from(["plain", "zeros", "rounded", "certain"])
+    st.integers(0, 2**32),
+    st.lists(st.tuples(st.integers(2, 18), st.sampled_from(KINDS), st.sampled_from(KINDS)), min_size=1, max_size=12),
 )
-def test_sql_and_arrays_agree(seed: int, n: int, kind: str) -> None:
+def test_sql_and_arrays_agree(seed: int, drawn: list[tuple[int, str, str]]) -> None:
     generator = np.random.default_rng(seed)
-    sizes = [n, 18, 2]
-    p = [distribution(generator, size, kind) for size in sizes]
-    q = [distribution(generator, size, "zeros") for size in sizes]
+    # Beside what hypothesis draws, always: 18 options with zeros, 2 options, equal distributions, nothing in common.
+    drawn = [*drawn, (18, "zeros", "zeros"), (2, "rounded", "ties")]
+    p = [distribution(generator, size, kind) for size, kind, _ in drawn]
+    q = [distribution(generator, size, kind) for size, _, kind in drawn]
+    p, q = [*p, q[0], np.eye(18)[0]], [*q, q[0], np.eye(18)[17]]
+    sizes = [len(row) for row in p]
     places = []
     for size in sizes:
+        # Options without a place among the others, as don't know; now and then none or one that has one.
         scale = np.linspace(0, 1, size)
-        scale[generator.random(size) < 0.2] = np.nan
+        scale[generator.random(size) < generator.choice([0, 0.2, 0.9, 1])] = np.nan
         places.append(scale)
     table = in_sql(p, q, places)
-
-    def padded(rows: list[np.ndarray], fill: float) -> np.ndarray:
-        return np.array([np.pad(row, (0, 18 - len(row)), constant_values=fill) for row in rows])
-
-    a, b, scale = padded(p, 0), padded(q, 0), padded(places, np.nan)
-    expected = {
-        "js_divergence:e": distances.js_divergence(a, b),
-        "js_divergence:2": distances.js_divergence(a, b, base=2),
-        "total_variation": distances.total_variation(a, b),
-        "wasserstein": distances.wasserstein(a, b, scale),
-        "kendall_tau": distances.kendall_tau(a, b, np.array(sizes)),
-        "modal_agreement": distances.modal_agreement(a, b),
-        "model_entropy:e": distances.entropy(a),
-        "human_entropy:e": distances.entropy(b),
+    a, b, scale = (
+        np.array([np.pad(row, (0, 18 - len(row)), constant_values=fill) for row in rows])
+        for rows, fill in ((p, 0), (q, 0), (places, np.nan))
+    )
+    expected = distances.measure(a, b, scale, np.array(sizes)) | {
+        ("model_entropy", "e"): distances.entropy(a),
+        ("human_entropy", "e"): distances.entropy(b),
     }
-    for name, values in expected.items():
+    for (metric, base), values in expected.items():
+        name = f"{metric}:{base}" if base else metric
         ours = table[name].to_numpy() if name in table else np.full(len(sizes), np.nan)
-        np.testing.assert_allclose(ours, values, atol=1e-10, err_msg=name)
-    # The root magnifies rounding where the two are equal: compare squared distances.
-    for base, name in ((np.e, "js_similarity:e"), (2.0, "js_similarity:2")):
-        squared = (1 - table[name].to_numpy()) ** 2
-        np.testing.assert_allclose(squared, (1 - distances.js_similarity(a, b, base=base)) ** 2, atol=1e-10)
+        if metric == "js_similarity":
+            # The root magnifies rounding where the two are equal: compare squared distances.
+            ours, values = (1 - ours) ** 2, (1 - values) ** 2
+        np.testing.assert_allclose(ours, values, rtol=0, atol=1e-10, err_msg=name)
+
+
+def test_measure_is_each_function_alone() -> None:
+    generator = np.random.default_rng(3)
+    p, q = (np.array([distribution(generator, 5, kind) for kind in KINDS]) for _ in range(2))
+    scale, n = np.tile(np.linspace(0, 1, 5), (len(KINDS), 1)), np.full(len(KINDS), 5)
+    alone = {
+        ("js_similarity", "e"): distances.js_similarity(p, q),
+        ("js_similarity", "2"): distances.js_similarity(p, q, base=2),
+        ("js_divergence", "e"): distances.js_divergence(p, q),
+        ("js_divergence", "2"): distances.js_divergence(p, q, base=2),
+        ("total_variation", ""): distances.total_variation(p, q),
+        ("wasserstein", ""): distances.wasserstein(p, q, scale),
+        ("kendall_tau", ""): distances.kendall_tau(p, q, n),
+        ("modal_agreement", ""): distances.modal_agreement(p, q),
+    }
+    found = distances.measure(p, q, scale, n)
+    assert list(found) == list(alone)
+    for key, values in alone.items():
+        np.testing.assert_array_equal(found[key], values, err_msg=str(key))
 
 
 def test_known_libraries_agree() -> None:
