@@ -3,22 +3,24 @@
     OPINION_SHARED_DATA=<folder> python benchmarks/embedded.py [--questions 200] [--threads 2]
 
 Limit: the tokens per second that llama.cpp itself reports for prompt evaluation (``timings.prompt_ms``; like
-llama-bench's pp512 and pp128: prompts of 512 and 128 tokens, nothing cached; the faster of both), on the same weights,
-threads and build. Over the tokens per prompt it becomes prompts per second: once over all tokens, once over those left
-when each prompt in sorted order reuses the prefix that it shares with the one before. Achieved: collect(), with client,
-journal and all.
+llama-bench's pp512 and pp128: prompts of 512 and 128 tokens, nothing cached), on the same weights, threads and build,
+with the physical batch that collecting uses and with llama.cpp's default of 512; the fastest of all. Over the tokens
+per prompt it becomes prompts per second: once over all tokens, once over those left when each prompt in sorted order
+reuses the prefix that it shares with the one before. Achieved: collect(), with client, journal and all.
 
 Limit, collecting and one-at-a-time requests (nothing cached) take turns in blocks, so that a busy machine slows all
 of them alike. Ratios are given in wall-clock time and in CPU time of this process, which others disturb less.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from opinion_assets.elicitation.collect import answers, collect
 from opinion_assets.elicitation.conditions import Condition
 from opinion_assets.models import embedded
 from opinion_assets.models.client import OpenAIClient, Request
-from opinion_assets.models.registry import get_model, load_registry
+from opinion_assets.models.registry import ModelVersion, get_model, load_registry
 from opinion_assets.questions.build import build
 from opinion_assets.surveys.registry import load_source
 
@@ -90,24 +92,29 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         embedded.serve(model, logprobs=True, n_threads=arguments.threads) as endpoint,
+        llama_cpp(model, arguments.threads) as default_address,
         httpx.Client(base_url=endpoint.removesuffix("/v1"), timeout=None) as http,
+        httpx.Client(base_url=default_address, timeout=None) as default_http,
     ):
+        servers = {"as collecting": http, "512": default_http}
         client = OpenAIClient(model, endpoint, None)
         tokens = lambda text: post(http, "/tokenize", {"content": text, "add_special": True})["tokens"]  # noqa: E731
         material = tokens(" ".join(question["text"].sample(400, random_state=1)))
-        limits = {length: Clock() for length in LIMIT_LENGTHS}
+        limits = {(batch, length): Clock() for batch in servers for length in LIMIT_LENGTHS}
         collecting, single = Clock(), Clock()
         left = 0
         differences: list[float] = []
         masses: list[float] = []
         for number, block in enumerate(blocks):
             key = list(CONDITIONS)[number % len(CONDITIONS)]
-            for length, clock in limits.items():
+            for (batch, length), clock in limits.items():
                 for turn in range(512 // length):
                     first = (number * 512 + turn * length) % (len(material) - length)
                     prompt = material[first : first + length]
                     with clock:
-                        reply = post(http, "/completion", {"prompt": prompt, "n_predict": 1, "cache_prompt": False})
+                        reply = post(
+                            servers[batch], "/completion", {"prompt": prompt, "n_predict": 1, "cache_prompt": False}
+                        )
                     # The server's own account of the wall-clock time: without HTTP, tokenising and sampling.
                     clock.wall += reply["timings"]["prompt_ms"] / 1000 - clock.last_wall
                     clock.tokens += reply["timings"]["prompt_n"]
@@ -138,7 +145,7 @@ def main() -> None:
 
 
 def report(
-    limits: dict[int, Clock],
+    limits: dict[tuple[str, int], Clock],
     collecting: Clock,
     single: Clock,
     left: int,
@@ -150,9 +157,9 @@ def report(
     n = collecting.prompts
     print(f"{n} prompts, {n_threads} threads, {os.cpu_count()} CPUs, load {os.getloadavg()[1]:.1f}")
     print(f"tokens per prompt: {collecting.tokens / n:.1f}, left after prefix reuse: {left / n:.1f}")
-    for length, clock in limits.items():
+    for (batch, length), clock in limits.items():
         print(
-            f"llama.cpp, prompts of {length} tokens: {clock.tokens / clock.wall:.1f} tokens/s, "
+            f"llama.cpp, physical batch {batch}, prompts of {length} tokens: {clock.tokens / clock.wall:.1f} tokens/s, "
             f"{clock.tokens / clock.cpu:.1f} tokens per CPU second"
         )
     for name in ("wall", "cpu"):
@@ -167,6 +174,22 @@ def report(
     largest, mean = max(differences), statistics.mean(differences)
     print(f"letter probabilities, collected against one at a time: largest difference {largest:.2e}, mean {mean:.2e}")
     print(f"mean letter mass {statistics.mean(masses):.3f}", flush=True)
+
+
+@contextlib.contextmanager
+def llama_cpp(model: ModelVersion, n_threads: int) -> Iterator[str]:
+    """Address of a server with llama.cpp's default batches and one slot."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.verbosity = -1
+    params.model.path = str(embedded.weights_path(model))
+    params.port = 0
+    params.n_parallel, params.n_ctx, params.cache_ram_mib, params.ui = 1, 4096, 0, False
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = n_threads
+    server = xllamacpp.Server(params)
+    yield server.listening_address
+    del server
 
 
 def post(http: httpx.Client, path: str, payload: dict[str, Any]) -> Any:
