@@ -29,8 +29,8 @@ _SAMPLING_SLOTS = 16
 # a log-probability prompt (the longest of GlobalOpinionQA has 447), 1,024 for a generated text and its prompt.
 _CONTEXT = {_LOGPROB_SLOTS: 4096, _SAMPLING_SLOTS: 16 * 1024}
 # Tokens of a physical batch. With llama.cpp's 512, a prompt after a reused prefix and the same prompt alone differ by
-# up to 0.03 in a letter's probability; with 60, 32 or without flash attention they are equal bit for bit. Probably flash
-# attention has one kernel from 64 tokens on and another below, and the quantised weights amplify their rounding.
+# up to 0.03 in a letter's probability; with 60, 32 or without flash attention they are equal bit for bit. Flash
+# attention probably has one kernel from 64 tokens on and another below, whose rounding the quantised weights amplify.
 _PHYSICAL_BATCH = 60
 # libgomp's threads wait for each other some hundred times per prompt. By its default they spin for milliseconds, which
 # on a busy machine keeps the awaited thread off the CPU.
