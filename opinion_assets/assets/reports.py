@@ -18,6 +18,9 @@ INPUTS = (
     "response.distribution",
     "similarity.question_country",
     "similarity.country",
+    "similarity.topic",
+    "similarity.region",
+    "similarity.reference",
     "similarity.model_comparison",
     "run.lineage",
 )

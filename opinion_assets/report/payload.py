@@ -32,6 +32,8 @@ MISSING = {"int16": -32768, "int32": -2147483648, "uint16": 65535}
 QUESTIONS_PER_BLOCK = 128
 #: Characters of a model's text that are carried.
 MAX_TEXT = 1500
+#: Tables of means and differences, each a query of sql/report and a block for each metric.
+TABLES = ("country", "comparison", "reference", "topic", "region")
 # Characters of the element around a block.
 _AROUND = 130
 NATIONAL = ("national", "current_national")
@@ -106,8 +108,8 @@ def in_units(values: np.ndarray) -> np.ndarray:
 def collect(connection: duckdb.DuckDBPyConnection, max_bytes: int, about: Mapping[str, Any]) -> Payload:
     """All blocks. ``meta`` says what there is, together with what the caller wants to say ``about`` the page."""
     payload = Payload(max_bytes)
-    country = connection.execute(read_sql("country")).df()
-    comparison = connection.execute(read_sql("comparison")).df()
+    frames = {name: connection.execute(read_sql(name)).df() for name in TABLES}
+    country, comparison = frames["country"], frames["comparison"]
     partitions = rows(connection, "partition")
     named = in_order(set(zip(country["metric"], country["base"], strict=True)))
     questions = rows(connection, "question")
@@ -124,7 +126,7 @@ def collect(connection: duckdb.DuckDBPyConnection, max_bytes: int, about: Mappin
         "scales": _scales(country, comparison),
         "units": UNITS,
         "questions_per_block": QUESTIONS_PER_BLOCK,
-        "sql": {name: read_sql(f"number/{name}") for name in ("country", "question_country", "comparison")},
+        "sql": {name: read_sql(f"number/{name}") for name in (*TABLES, "question_country")},
     }
     payload.add("meta", meta, needed=True)
     first = [(item.metric, item.base) for item in named[:1]]
@@ -132,9 +134,10 @@ def collect(connection: duckdb.DuckDBPyConnection, max_bytes: int, about: Mappin
 
     def add_tables(metrics: list[tuple[str, str]], *, needed: bool = False) -> None:
         for metric, base in metrics:
-            for name, frame in (("country", country), ("comparison", comparison)):
+            for name, frame in frames.items():
                 here = frame[(frame["metric"] == metric) & (frame["base"] == base)].drop(columns=["metric", "base"])
-                payload.add(f"{name}|{metric}|{base}", columns_of(here), needed=needed)
+                if len(here):
+                    payload.add(f"{name}|{metric}|{base}", columns_of(here), needed=needed and name == "country")
 
     add_tables(first, needed=True)
     human = connection.execute(read_sql("human")).df()

@@ -2,7 +2,7 @@
 -- percentile before others.
 SELECT
     model_version, condition, source, country, sample_type, group_by, group_value, metric, base, mean, ci_low, ci_high,
-    interval, confidence, cluster_by, n_questions, n_clusters, n_resamples, seed
+    interval, confidence, cluster_by, n_questions, n_clusters, order_effect, invalid_rate, n_resamples, seed
 FROM similarity.country
 QUALIFY row_number() OVER (
     PARTITION BY model_version, condition, source, country, sample_type, group_by, group_value, metric, base

@@ -104,9 +104,14 @@ def warehouse(
     per_country: float = 0.5,
     n_resamples: int = 100,
     hostile: Sequence[str] = HOSTILE,
+    parts: bool = True,
     seed: int = 7,
 ) -> Store:
-    """Make and publish a warehouse. ``per_country`` is the share of questions that each country was asked."""
+    """Make and publish a warehouse.
+
+    ``per_country`` is the share of questions that each country was asked; ``parts`` adds rows of regions, topics and
+    references.
+    """
     draw = np.random.default_rng(seed)
     store = Store(folder)
     question, option = _questions(n_questions, hostile, draw)
@@ -179,7 +184,17 @@ def warehouse(
             keep("similarity.question_country", frame, partition)
             means = country_intervals(frame, n_resamples=n_resamples)
             keep("similarity.country", _as_table("similarity.country", means), partition)
+            if parts:
+                # Made-up numbers: the page must show them, whatever they mean.
+                region = means.drop_duplicates(["source", "metric", "base"]).assign(region="Region A", n_countries=2)
+                topic = means[means["country"] == "TUR"].assign(topic="Religion", mean=0.123)
+                for table, made_up in (("similarity.region", region), ("similarity.topic", topic)):
+                    keep(table, _as_table(table, made_up), partition)
             scored.append(frame[(frame["metric"] == "js_similarity") & (frame["base"] == "e")])
+    if parts:
+        again = means[means["base"] == "e"].assign(detail=None)
+        many = [again.assign(reference=name, mean=again["mean"] / 2) for name in ("uniform", "other_countries")]
+        keep("similarity.reference", _as_table("similarity.reference", pd.concat(many)))
     if len(scored) > 1:
         compared = model_comparison(pd.concat(scored), Settings(n_resamples=n_resamples, n_permutations=200))
         keep("similarity.model_comparison", _as_table("similarity.model_comparison", compared))

@@ -61,7 +61,7 @@ function Interval({ low, high, value, from, to, colour, zero, marks = [] }) {
   return html`<svg class="interval" viewBox="0 0 ${width} 16" aria-hidden="true" focusable="false">
     <line class="axis" x1="5" x2=${width - 5} y1="8" y2="8" />
     ${zero && html`<line class="zero" x1=${at(0)} x2=${at(0)} y1="0" y2="16" />`}
-    ${marks.map((mark) => html`<line class="mark" x1=${at(mark)} x2=${at(mark)} y1="2" y2="14" />`)}
+    ${marks.map(([kind, mark]) => html`<line class="mark ${kind}" x1=${at(mark)} x2=${at(mark)} y1="1" y2="15" />`)}
     ${low != null && html`<line class="whisker" x1=${at(low)} x2=${at(high)} y1="8" y2="8" />`}
     <circle cx=${at(value)} cy="8" r="4.5" fill=${colour ?? "currentColor"} />
   </svg>`;

@@ -61,6 +61,8 @@ function MeanWhy({ state, metric, values }) {
       <dt>Sample</dt><dd>${sampleName(sample)}</dd>
       <dt>Mean</dt><dd>${fixed(row.mean, 4)} over ${plural(row.n_questions, "question", "questions")} (newest wave of each)</dd>
       <dt>${row.confidence * 100} % interval</dt><dd>${row.ci_low == null ? "none: it needs at least two questions" : `${range(row.ci_low, row.ci_high, (x) => fixed(x, 4))}, ${row.interval} bootstrap, ${thousands(row.n_resamples)} resamples of ${row.n_clusters} ${row.cluster_by === "question" ? "questions" : `${row.cluster_by} clusters`}, seed ${row.seed}`}</dd></dl>
+    ${row.order_effect != null && row.order_effect > STRONG_ORDER && html`<p class="warn">⚠ These distributions move by ${percent(row.order_effect)} on average when options are shown in another order.</p>`}
+    ${row.invalid_rate > 0 && html`<p class="warn">⚠ ${percent(row.invalid_rate)} of the answers to these questions were invalid and are left out.</p>`}
     <p><a class="button" href=${link(state, { view: "country", item: country, model, condition, source, sample: NATIONAL.has(sample) ? "" : sample, why: "" })}>The questions behind it, with prompts and answers</a></p>
     <h3>Steps</h3><${Steps} assets=${[...HUMAN_STEPS, ...MODEL_STEPS, "similarity/country"]} pairs=${[[model, condition]]} source=${source} />
     <h3>Human answers</h3><${Source} source=${source} />
@@ -82,6 +84,54 @@ function DifferenceWhy({ metric, values }) {
     <h3>Steps</h3><${Steps} assets=${[...HUMAN_STEPS, ...MODEL_STEPS, "similarity/model_comparison"]} pairs=${[[modelA, conditionA], [modelB, conditionB]]} source=${source} />
     <h3>Human answers</h3><${Source} source=${source} />
     <h3>Query</h3><${Query} text=${query("comparison", { model_version_a: modelA, condition_a: conditionA, model_version_b: modelB, condition_b: conditionB, source, country, sample_type: sample, metric: metric.metric, base: metric.base, interval: row.interval })} />`;
+}
+
+const intervalText = (row) => (row.ci_low == null ? "none: it needs at least two questions"
+  : `${range(row.ci_low, row.ci_high, (x) => fixed(x, 4))}, ${row.interval ?? "percentile"} bootstrap, ${thousands(row.n_resamples)} resamples, seed ${row.seed}`);
+
+/** A mean over one topic or one region. */
+function PartWhy({ state, metric, values, kind }) {
+  const [model, condition, source, part, sample, country] = values;
+  const [table] = useBlocks([`${kind}|${keyOf(metric)}`]) ?? [];
+  if (!table) return html`<p>${has(`${kind}|${keyOf(metric)}`) ? "Unpacking …" : "This number is not in this file."}</p>`;
+  const row = table.rows().find((item) => item.model_version === model && item.condition === condition && item.source === source
+    && item[kind] === part && item.sample_type === sample && (!country || item.country === country));
+  if (!row) return html`<p>This number is not stored.</p>`;
+  const key = { model_version: model, condition, source, sample_type: sample, [kind]: part, metric: metric.metric, base: metric.base, interval: row.interval, cluster_by: row.cluster_by };
+  return html`<h2 id="why-title">${metric.short} ${fixed(row.mean)}: ${country ? `${countryName(country)}, ` : ""}${part}</h2>
+    <dl class="facts"><dt>Model version</dt><dd>${model}</dd><dt>Condition</dt><dd>${condition}</dd><dt>Metric</dt><dd>${metric.label}. ${metric.text}</dd>
+      <dt>Mean</dt><dd>${fixed(row.mean, 4)} over ${plural(row.n_questions, "question", "questions")}${row.n_countries ? ` and ${plural(row.n_countries, "country", "countries")}, countries counted alike whatever their population` : ""}</dd>
+      <dt>${row.confidence * 100} % interval</dt><dd>${intervalText(row)}</dd></dl>
+    <h3>Steps</h3><${Steps} assets=${[...HUMAN_STEPS, ...MODEL_STEPS, `similarity/${kind}`]} pairs=${[[model, condition]]} source=${source} />
+    <h3>Human answers</h3><${Source} source=${source} />
+    <h3>Query</h3><${Query} text=${query(kind, country ? { ...key, country } : key)} />`;
+}
+const TopicWhy = (props) => html`<${PartWhy} ...${props} kind="topic" />`;
+const RegionWhy = (props) => html`<${PartWhy} ...${props} kind="region" />`;
+
+const REFERENCES = {
+  uniform: ["Every option equally likely", "The mean that a model would have that gives each option the same probability."],
+  majority: ["Other countries' favourite answer", "All probability on the most frequent option of the mean of the other countries."],
+  other_countries: ["Other countries, on average", "How alike the other countries' own answers are to this country's."],
+  closest_country: ["Most alike other country", "The answers of the one other country that is most alike."],
+  noise_ceiling: ["The country's own sampling noise", "A sample of the country's own size drawn from its own answers: no model can be expected to come closer."],
+};
+const referenceName = (row) => `${REFERENCES[row.reference]?.[0] ?? words(row.reference)}${row.reference === "closest_country" && row.detail ? ` (${countryName(row.detail)})` : ""}`;
+
+function ReferenceWhy({ metric, values }) {
+  const [source, country, sample, reference] = values;
+  const [table] = useBlocks([`reference|${keyOf(metric)}`]) ?? [];
+  if (!table) return html`<p>Unpacking …</p>`;
+  const row = table.rows().find((item) => item.source === source && item.country === country && item.sample_type === sample && item.reference === reference);
+  if (!row) return html`<p>This number is not stored.</p>`;
+  return html`<h2 id="why-title">${metric.short} ${fixed(row.mean)}: ${referenceName(row)}, for ${countryName(country)}</h2>
+    <p>${REFERENCES[reference]?.[1]}</p>
+    <dl class="facts"><dt>Metric</dt><dd>${metric.label}. ${metric.text}</dd>
+      <dt>Mean</dt><dd>${fixed(row.mean, 4)} over ${plural(row.n_questions, "question", "questions")}${row.detail ? `; ${row.detail}` : ""}</dd>
+      <dt>${row.confidence * 100} % interval</dt><dd>${intervalText(row)}</dd></dl>
+    <h3>Steps</h3><${Steps} assets=${[...HUMAN_STEPS, "similarity/reference"]} pairs=${[["", ""]]} source=${source} />
+    <h3>Human answers</h3><${Source} source=${source} />
+    <h3>Query</h3><${Query} text=${query("reference", { source, country, sample_type: sample, reference, metric: metric.metric, base: metric.base })} />`;
 }
 
 /** A prompt as text: completions as they are, chats message by message. */
@@ -140,7 +190,7 @@ function QuestionWhy({ state, metric, values }) {
     ${row >= 0 && html`<h3>Query</h3><${Query} text=${query("question_country", { model_version: model, condition, source, question_id: id, country_label: label, wave, metric: metric.metric, base: metric.base })} />`}`;
 }
 
-const WHY = { mean: MeanWhy, difference: DifferenceWhy, question: QuestionWhy };
+const WHY = { mean: MeanWhy, difference: DifferenceWhy, question: QuestionWhy, topic: TopicWhy, region: RegionWhy, reference: ReferenceWhy };
 
 function Why({ state, metric }) {
   const dialog = useRef();

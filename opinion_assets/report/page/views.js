@@ -39,9 +39,22 @@ function MapView({ choice }) {
   const all = useMemo(() => here.filter((row) => row.model_version === state.model && row.condition === state.condition
     && row.group_by === "" && ofSample(state)(row)).map((row) => ({ ...row, key: `${row.country}|${row.sample_type}`, name: countryName(row.country), region: regionOf(row.country) })),
   [here, state.model, state.condition, state.sample]);
+  const [references, regions] = useBlocks([`reference|${keyOf(metric)}`, `region|${keyOf(metric)}`]) ?? [];
+  const against = useMemo(() => {
+    const found = new Map();
+    for (const row of references?.rows() ?? []) {
+      if (row.source === state.source && row.mean != null) found.set(`${row.country}|${row.sample_type}|${row.reference}`, row.mean);
+    }
+    return found;
+  }, [references, state.source]);
+  const byRegion = useMemo(() => (regions?.rows() ?? []).filter((row) => row.source === state.source && ofSample(state)(row) && row.model_version === state.model && row.condition === state.condition)
+    .map((row) => ({ ...row, key: `${row.region}|${row.sample_type}`, label: row.region })), [regions, state.source, state.sample, state.model, state.condition]);
+  const marksOf = (row) => MARKS.map(([reference]) => [reference, against.get(`${row.country}|${row.sample_type}|${reference}`)]).filter(([, value]) => value != null);
   const wanted = (state.q || "").trim().toLowerCase();
   const rows = useMemo(() => (wanted ? all.filter((row) => `${row.name} ${row.country} ${row.region}`.toLowerCase().includes(wanted)) : all), [all, wanted]);
-  const [from, to] = axisOf(all, "mean", "ci_low", "ci_high");
+  const [low, high] = axisOf(all, "mean", "ci_low", "ci_high");
+  const marked = all.flatMap(marksOf).map(([, value]) => value);
+  const [from, to] = [marked.reduce((a, b) => Math.min(a, b), low), marked.reduce((a, b) => Math.max(a, b), high)];
   const number = partitionNumber(state.model, state.condition);
   const best = metric.closer === "lower" ? "mean" : "-mean";
   const columns = [
@@ -54,8 +67,9 @@ function MapView({ choice }) {
       cell: (row) => html`<${Number_} state=${state} why=${meanWhy(row)} label="${fixed(row.mean)}, where it comes from: ${row.name}">${fixed(row.mean)}<//>` },
     { key: "ci_low", label: "95 % interval", numeric: true, sort: (row) => row.ci_low, csv: (row) => row.ci_low, cell: (row) => range(row.ci_low, row.ci_high) },
     { key: "ci_high", csv: (row) => row.ci_high },
-    { key: "chart", label: `${fixed(from, 2)} – ${fixed(to, 2)}`, cell: (row) => html`<${Interval} low=${row.ci_low} high=${row.ci_high} value=${row.mean} from=${from} to=${to} colour=${colourOf(scale, row.mean)} />` },
+    { key: "chart", label: `${fixed(from, 2)} – ${fixed(to, 2)}`, cell: (row) => html`<${Interval} low=${row.ci_low} high=${row.ci_high} value=${row.mean} from=${from} to=${to} colour=${colourOf(scale, row.mean)} marks=${marksOf(row)} />` },
     { key: "n_questions", label: "Questions", numeric: true, first: "high", sort: (row) => row.n_questions, cell: (row) => thousands(row.n_questions), csv: (row) => row.n_questions },
+    ...(against.size ? MARKS.map(([reference]) => ({ key: reference, csv: (row) => against.get(`${row.country}|${row.sample_type}|${reference}`) })) : []),
     ...["model_version", "condition", "source"].map((key) => ({ key, csv: (row) => row[key] })),
     { key: "metric", csv: () => metric.metric }, { key: "base", csv: () => metric.base },
   ];
@@ -73,10 +87,17 @@ function MapView({ choice }) {
     <${Caveats} partition=${meta.partitions[number]} rows=${all} />
     <h2>Countries</h2>
     <div class="filters"><${Search} label="Search country or region" value=${state.q || ""} onInput=${(q) => go(state, { q }, { replace: true })} /></div>
+    ${marked.length > 0 && html`<p class="soft">Marks beside the mean: ${MARKS.map(([reference, text]) => html`<svg class="interval sample" viewBox="0 0 12 16" aria-hidden="true"><line class="mark ${reference}" x1="6" x2="6" y1="1" y2="15" /></svg> ${text}; `)}country pages have their numbers.</p>`}
     <${SortTable} state=${state} name="ranking" columns=${columns} rows=${rows} start=${best} caption="Countries by ${metric.label}"
       file=${fileName("countries", state.source, state.model, state.condition, metric.metric, metric.base)}
-      note=${`${plural(rows.length, "country", "countries")}${wanted ? ` match “${state.q}”` : ""}. Click a number for its origin.`} />`;
+      note=${`${plural(rows.length, "country", "countries")}${wanted ? ` match “${state.q}”` : ""}. Click a number for its origin.`} />
+    ${byRegion.length > 0 && html`<h2>World regions</h2><p class="soft">Mean over questions of the mean over the region's countries that were asked; countries count alike whatever their population.</p>
+      <${Means} choice=${choice} rows=${byRegion} name="regions" axis=${axisOf(byRegion, "mean", "ci_low", "ci_high")} title="world regions" file=${fileName("regions", state.source, state.model, state.condition, metric.metric, metric.base)} why=${(row) => ["region", row.model_version, row.condition, row.source, row.region, row.sample_type]}
+        heads=${[{ key: "region", label: "Region", sort: (row) => row.region, csv: (row) => row.region, cell: (row) => row.region },
+          { key: "n_countries", label: "Countries", numeric: true, sort: (row) => row.n_countries, csv: (row) => row.n_countries, cell: (row) => thousands(row.n_countries) }]} />`}`;
 }
+// References drawn beside each country's mean.
+const MARKS = [["uniform", "every option equally likely"], ["other_countries", "other countries, on average"], ["noise_ceiling", "the country's own sampling noise"]];
 
 function CompareView({ choice }) {
   const { state, metric } = choice;
@@ -155,37 +176,54 @@ function Bars({ item, people, model, who }) {
     <tbody>${item.options.map((option, place) => html`<tr key=${place}><th scope="row">${option}</th>${cell(people?.[place], "people")}${model ? cell(model[place], "model") : html`<td class="soft">${model === null ? "no valid answer" : "not in this file"}</td>`}</tr>`)}</tbody></table>`;
 }
 
+/** A table of means with intervals, headed by columns of its own. */
+function Means({ choice, rows, name, heads, axis: [from, to], file, title, why = meanWhy, start }) {
+  const { state, metric } = choice;
+  const scale = meta.scales[`${state.source}|${keyOf(metric)}`]?.values;
+  return html`<${SortTable} state=${state} name=${name} rows=${rows} start=${start ?? (metric.closer === "lower" ? "mean" : "-mean")} caption=${`${metric.label}: ${title}, ${name}`} file=${file}
+    columns=${[
+      ...heads,
+      { key: "mean", label: metric.short, numeric: true, first: "high", sort: (row) => row.mean, csv: (row) => row.mean, cell: (row) => html`<${Number_} state=${state} why=${why(row)} label="${fixed(row.mean)}, where it comes from: ${row.label ?? title}">${fixed(row.mean)}<//>` },
+      { key: "ci_low", label: "95 % interval", numeric: true, sort: (row) => row.ci_low, csv: (row) => row.ci_low, cell: (row) => range(row.ci_low, row.ci_high) },
+      { key: "ci_high", csv: (row) => row.ci_high },
+      { key: "chart", label: `${fixed(from, 2)} – ${fixed(to, 2)}`, cell: (row) => (row.mean == null ? "" : html`<${Interval} low=${row.ci_low} high=${row.ci_high} value=${row.mean} from=${from} to=${to} colour=${colourOf(scale, row.mean)} />`) },
+      { key: "n_questions", label: "Questions", numeric: true, first: "high", sort: (row) => row.n_questions, cell: (row) => html`${thousands(row.n_questions)}${few(row)}`, csv: (row) => row.n_questions },
+    ]} />`;
+}
+
 function CountryView({ choice }) {
   const { state, metric, here } = choice;
   const code = state.item;
   const number = partitionNumber(state.model, state.condition);
   const blocks = useBlocks(["question", "human", "share", `probability|${number}`, `quality|${number}`, `value|${number}|${keyOf(metric)}`]);
-  const scale = meta.scales[`${state.source}|${keyOf(metric)}`]?.values;
+  const [references, topics] = useBlocks([`reference|${keyOf(metric)}`, `topic|${keyOf(metric)}`]) ?? [];
+  const isHere = (row) => row.source === state.source && row.country === code && ofSample(state)(row);
+  const against = useMemo(() => (references?.rows() ?? []).filter((row) => isHere(row) && row.mean != null)
+    .map((row) => ({ ...row, key: `${row.reference}|${row.sample_type}`, label: referenceName(row) })), [references, code, state.source, state.sample]);
+  const byTopic = useMemo(() => (topics?.rows() ?? []).filter((row) => isHere(row) && row.model_version === state.model && row.condition === state.condition)
+    .map((row) => ({ ...row, key: `${row.topic}|${row.sample_type}`, label: row.topic })), [topics, code, state.source, state.sample, state.model, state.condition]);
   const stored = useMemo(() => here.filter((row) => row.country === code && ofSample(state)(row)), [here, code, state.sample]);
   const own = useMemo(() => stored.filter((row) => row.group_by === "").map((row) => ({ ...row, key: `${row.model_version}|${row.condition}|${row.sample_type}` })), [stored]);
   const groups = useMemo(() => stored.filter((row) => row.group_by !== "" && row.model_version === state.model && row.condition === state.condition)
     .map((row) => ({ ...row, key: `${row.group_by}|${row.group_value}` })), [stored, state.model, state.condition]);
-  const [from, to] = axisOf([...own, ...groups], "mean", "ci_low", "ci_high");
-  const best = metric.closer === "lower" ? "mean" : "-mean";
-  const numbers = (rows, file, name, heads) => html`<${SortTable} state=${state} name=${name} rows=${rows} start=${best} caption=${`${metric.label}: ${countryName(code)}, ${name}`} file=${fileName(file, code, state.source, metric.metric, metric.base)}
-    columns=${[
-      ...heads,
-      { key: "mean", label: metric.short, numeric: true, first: "high", sort: (row) => row.mean, csv: (row) => row.mean, cell: (row) => html`<${Number_} state=${state} why=${meanWhy(row)} label="${fixed(row.mean)}, where it comes from">${fixed(row.mean)}<//>` },
-      { key: "ci_low", label: "95 % interval", numeric: true, sort: (row) => row.ci_low, csv: (row) => row.ci_low, cell: (row) => range(row.ci_low, row.ci_high) },
-      { key: "ci_high", csv: (row) => row.ci_high },
-      { key: "chart", label: `${fixed(from, 2)} – ${fixed(to, 2)}`, cell: (row) => html`<${Interval} low=${row.ci_low} high=${row.ci_high} value=${row.mean} from=${from} to=${to} colour=${colourOf(scale, row.mean)} />` },
-      { key: "n_questions", label: "Questions", numeric: true, first: "high", sort: (row) => row.n_questions, cell: (row) => html`${thousands(row.n_questions)}${few(row)}`, csv: (row) => row.n_questions },
-    ]} />`;
+  const [from, to] = axisOf([...own, ...groups, ...against, ...byTopic], "mean", "ci_low", "ci_high");
+  const numbers = (rows, name, heads) => html`<${Means} choice=${choice} rows=${rows} name=${name} heads=${heads} axis=${[from, to]} file=${fileName(name, code, state.source, metric.metric, metric.base)} title=${countryName(code)} />`;
   return html`<p class="crumbs"><a href=${link(state, { view: "map" })}>Map</a> › ${regionOf(code)}</p>
     <h1 tabindex="-1">${countryName(code)}</h1>
     <${Controls} choice=${choice} />
     <p class="soft">${metric.label}: ${metric.text}</p>
-    ${own.length ? html`<h2>Models and conditions</h2>${numbers(own, "models", "models", [
+    ${own.length ? html`<h2>Models and conditions</h2>${numbers(own, "models", [
       { key: "model_version", label: "Model version", sort: (row) => row.model_version, csv: (row) => row.model_version,
         cell: (row) => html`<a href=${link(state, { model: row.model_version, condition: row.condition, page: "" })} aria-current=${row.model_version === state.model && row.condition === state.condition ? "true" : undefined}>${row.model_version}</a>` },
       { key: "condition", label: "Condition", sort: (row) => row.condition, csv: (row) => row.condition, cell: (row) => conditionName(row.condition) },
     ])}` : html`<p class="notice">No ${state.sample ? sampleName(state.sample).toLowerCase() : "national"} sample of ${countryName(code)} is scored in this source.</p>`}
-    ${groups.length > 0 && html`<h2>Groups of respondents</h2>${numbers(groups, "groups", "groups", [
+    ${against.length > 0 && html`<h2>To read them against</h2><p class="soft">The same mean for answers that come from no model, over all questions of the source asked in ${countryName(code)}.</p>
+      <${Means} choice=${choice} rows=${against} name="references" axis=${[from, to]} title=${countryName(code)} file=${fileName("references", code, state.source, metric.metric, metric.base)} why=${(row) => ["reference", row.source, row.country, row.sample_type, row.reference]}
+        heads=${[{ key: "reference", label: "Answers", sort: (row) => row.label, csv: (row) => row.reference, cell: (row) => html`<span title=${REFERENCES[row.reference]?.[1]}>${row.label}</span>` }]} />`}
+    ${byTopic.length > 0 && html`<h2>Topics</h2><p class="soft">${state.model}, ${conditionName(state.condition)}.</p>
+      <${Means} choice=${choice} rows=${byTopic} name="topics" axis=${[from, to]} title=${countryName(code)} file=${fileName("topics", code, state.source, state.model, state.condition, metric.metric, metric.base)} why=${(row) => ["topic", row.model_version, row.condition, row.source, row.topic, row.sample_type, row.country]}
+        heads=${[{ key: "topic", label: "Topic", sort: (row) => row.topic, csv: (row) => row.topic, cell: (row) => html`<a href=${link(state, { topic: row.topic, page: "" })}>${row.topic}</a>` }]} />`}
+    ${groups.length > 0 && html`<h2>Groups of respondents</h2>${numbers(groups, "groups", [
       { key: "group_by", label: "Variable", sort: (row) => row.group_by, csv: (row) => row.group_by, cell: (row) => words(row.group_by) },
       { key: "group_value", label: "Group", sort: (row) => row.group_value, csv: (row) => row.group_value, cell: (row) => row.group_value },
     ])}`}
