@@ -91,6 +91,18 @@ def test_the_country_page_shows_stored_distributions_and_similarities(visit, bui
     assert values == sorted(values, reverse=True)
 
 
+@pytest.mark.parametrize(
+    ("view", "table"), [("map", "regions"), ("country/TUR", "topics"), ("country/TUR", "references")]
+)
+def test_regions_topics_and_references_lead_to_the_stored_number(visit, built: Built, view: str, table: str) -> None:
+    page = visit(address(view, model=MODELS[1], condition="default"))
+    number = page.locator(f"table.{table} a.number").first
+    value = number.inner_text()
+    number.click()
+    [row] = built.query(page.get_by_role("dialog").locator("pre.sql").inner_text())
+    assert close_to(value, row[0])
+
+
 def test_texts_of_a_source_are_shown_as_text(visit, built: Built) -> None:
     page = visit("#/questions")
     page.wait_for_selector("table.list")
@@ -99,7 +111,7 @@ def test_texts_of_a_source_are_shown_as_text(visit, built: Built) -> None:
         assert hostile in text
     for [question] in built.query("SELECT question_id FROM question.question WHERE text LIKE '%statement_0%' LIMIT 1"):
         page.goto(page.url.split("#")[0] + f"#/question/{question}")
-        page.wait_for_selector("table.heat")
+        page.wait_for_selector("table.people")
     assert page.evaluate("window.hacked") is None
     assert page.locator("main img, main script, main style").count() == 0
 

@@ -61,6 +61,7 @@ function App() {
     root.replaceChildren();
     render(html`<${App} />`, root);
     document.documentElement.dataset.ready = "true";
+    performance.mark("report-ready");
     // What the next click most likely needs is unpacked while nothing else happens.
     const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
     const first = meta.metrics[0];

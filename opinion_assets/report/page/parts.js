@@ -72,18 +72,18 @@ function axisOf(rows, value, low, high) {
   let from = Infinity;
   let to = -Infinity;
   for (const row of rows) {
-    from = Math.min(from, row[low] ?? row[value]);
-    to = Math.max(to, row[high] ?? row[value]);
+    from = Math.min(from, row[value], row[low] ?? Infinity);
+    to = Math.max(to, row[value], row[high] ?? -Infinity);
   }
   return rows.length ? [from, to] : [0, 1];
 }
 
 /**
  * A sortable table. columns: {key, label, sort?, numeric?, cell?, csv?, head?}; `cell` and `csv` take the row.
- * `sort` stands in the state as "key" or "-key".
+ * The order stands in the state as "table.key" or "table.-key"; another table's does not concern this one.
  */
 function SortTable({ state, name, columns, rows, caption, file, start, note, page = 1, size = Infinity }) {
-  const wanted = state.sort || start;
+  const wanted = state.sort?.startsWith(`${name}.`) ? state.sort.slice(name.length + 1) : start;
   const descending = wanted.startsWith("-");
   const key = wanted.replace(/^-/, "");
   const by = columns.find((column) => column.key === key && column.sort);
@@ -112,7 +112,7 @@ function SortTable({ state, name, columns, rows, caption, file, start, note, pag
         const next = active && descending ? column.key : active ? `-${column.key}` : column.first === "high" ? `-${column.key}` : column.key;
         return html`<th scope="col" class=${column.numeric ? "n" : ""} aria-sort=${column.sort ? (active ? (descending ? "descending" : "ascending") : "none") : undefined}>
           ${column.sort
-            ? html`<button type="button" onClick=${() => go(state, { sort: next }, { replace: true })}>${column.label}</button>`
+            ? html`<button type="button" onClick=${() => go(state, { sort: `${name}.${next}` }, { replace: true })}>${column.label}</button>`
             : column.label}</th>`;
       })}
     </tr></thead><tbody>

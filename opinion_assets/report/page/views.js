@@ -356,9 +356,9 @@ function QuestionView({ choice }) {
     ${repeats && html`<p class="notice">The same question up to spelling as <a href=${link(state, { item: item.duplicate_of })}>${repeats.source_question}</a>.</p>`}
     <${Controls} choice=${choice} />
     <h2>What the models answered, %</h2>
-    <${SortTable} state=${state} name="heat" columns=${modelColumns} rows=${models} start="model_version" caption="Answer distributions of the models, per cent" file=${fileName("models", item.question_id)} note=${plural(models.length, "model version and condition", "model versions and conditions")} />
+    <${SortTable} state=${state} name="answers" columns=${modelColumns} rows=${models} start="model_version" caption="Answer distributions of the models, per cent" file=${fileName("models", item.question_id)} note=${plural(models.length, "model version and condition", "model versions and conditions")} />
     <h2>What people answered, %</h2>
-    <${SortTable} state=${state} name="heat" columns=${columns} rows=${rows} start=${metric.closer === "lower" ? "value" : "-value"} caption="Answers by country, per cent" file=${fileName("people", item.question_id, state.model, state.condition, metric.metric, metric.base)} note=${`${plural(rows.length, "sample", "samples")}. ${metric.short} to ${state.model}, ${conditionName(state.condition)}. Click a number for its origin.`} />`;
+    <${SortTable} state=${state} name="people" columns=${columns} rows=${rows} start=${metric.closer === "lower" ? "value" : "-value"} caption="Answers by country, per cent" file=${fileName("people", item.question_id, state.model, state.condition, metric.metric, metric.base)} note=${`${plural(rows.length, "sample", "samples")}. ${metric.short} to ${state.model}, ${conditionName(state.condition)}. Click a number for its origin.`} />`;
 }
 
 function QuestionsView({ choice }) {
