@@ -38,7 +38,8 @@ MEASURE = """async ({act, done}) => {
   await new Promise(requestAnimationFrame);
   return performance.now() - start;
 }"""
-CHOOSE = """const menu = $$('{where} .field').find((f) => f.firstElementChild.textContent === '{label}').querySelector('select');
+CHOOSE = """const field = $$('{where} .field').find((f) => f.firstElementChild.textContent === '{label}');
+const menu = field.querySelector('select');
 menu.value = '{value}';
 menu.dispatchEvent(new Event('change', {{bubbles: true}}));"""
 TYPE = """$('input[type=search]').value = '{value}';

@@ -43,7 +43,7 @@ class Scale:
 
 def _step(span: float, classes: int) -> float:
     """The round number (1, 2, 2.5 or 5 times a power of ten) next above span / classes."""
-    rough = max(span, 1e-6) / classes
+    rough = max(span, 0.01) / classes
     power = 10.0 ** math.floor(math.log10(rough))
     return next(size * power for size in (1, 2, 2.5, 5, 10) if size * power >= rough * (1 - 1e-9))
 

@@ -51,7 +51,7 @@ const Search = ({ label, value, onInput }) => html`
     <input type="search" value=${value} onInput=${(event) => onInput(event.target.value)} /></label>`;
 
 /** A number that opens what is behind it. */
-const Number_ = ({ state, why, children, label }) => html`
+const Origin = ({ state, why, children, label }) => html`
   <a class="number" href=${link(state, { why: JSON.stringify(why) })} aria-label=${label} aria-haspopup="dialog">${children}</a>`;
 
 /** Mean and interval on a common axis; the numbers stand beside it. */

@@ -64,7 +64,7 @@ function MapView({ choice }) {
     { key: "region", label: "Region", sort: (row) => row.region, cell: (row) => row.region, csv: (row) => row.region },
     { key: "sample_type", csv: (row) => row.sample_type },
     { key: "mean", label: metric.short, numeric: true, first: "high", sort: (row) => row.mean, csv: (row) => row.mean,
-      cell: (row) => html`<${Number_} state=${state} why=${meanWhy(row)} label="${fixed(row.mean)}, where it comes from: ${row.name}">${fixed(row.mean)}<//>` },
+      cell: (row) => html`<${Origin} state=${state} why=${meanWhy(row)} label="${fixed(row.mean)}, where it comes from: ${row.name}">${fixed(row.mean)}<//>` },
     { key: "ci_low", label: "95 % interval", numeric: true, sort: (row) => row.ci_low, csv: (row) => row.ci_low, cell: (row) => range(row.ci_low, row.ci_high) },
     { key: "ci_high", csv: (row) => row.ci_high },
     { key: "chart", label: `${fixed(from, 2)} – ${fixed(to, 2)}`, cell: (row) => html`<${Interval} low=${row.ci_low} high=${row.ci_high} value=${row.mean} from=${from} to=${to} colour=${colourOf(scale, row.mean)} marks=${marksOf(row)} />` },
@@ -143,7 +143,7 @@ function CompareView({ choice }) {
       cell: (row) => html`<a href=${link(state, { view: "country", item: row.country })}>${row.name}</a>${few(row)}` },
     { key: "name", csv: (row) => row.name },
     { key: "difference", label: "A − B", numeric: true, first: "high", sort: (row) => row.shown, csv: (row) => row.shown,
-      cell: (row) => html`<${Number_} state=${state} why=${why(row)} label="${signed(row.shown)}, where it comes from: ${row.name}">${signed(row.shown)}<//>` },
+      cell: (row) => html`<${Origin} state=${state} why=${why(row)} label="${signed(row.shown)}, where it comes from: ${row.name}">${signed(row.shown)}<//>` },
     { key: "ci_low", label: "95 % interval", numeric: true, sort: (row) => row.low, csv: (row) => row.low, cell: (row) => range(row.low, row.high, signed) },
     { key: "ci_high", csv: (row) => row.high },
     { key: "chart", label: `−${fixed(reach, 2)} – +${fixed(reach, 2)}`, cell: (row) => html`<${Interval} zero=${true} low=${row.low} high=${row.high} value=${row.shown} from=${-reach} to=${reach} colour=${colourOf(scale, row.shown)} />` },
@@ -183,7 +183,7 @@ function Means({ choice, rows, name, heads, axis: [from, to], file, title, why =
   return html`<${SortTable} state=${state} name=${name} rows=${rows} start=${start ?? (metric.closer === "lower" ? "mean" : "-mean")} caption=${`${metric.label}: ${title}, ${name}`} file=${file}
     columns=${[
       ...heads,
-      { key: "mean", label: metric.short, numeric: true, first: "high", sort: (row) => row.mean, csv: (row) => row.mean, cell: (row) => html`<${Number_} state=${state} why=${why(row)} label="${fixed(row.mean)}, where it comes from: ${row.label ?? title}">${fixed(row.mean)}<//>` },
+      { key: "mean", label: metric.short, numeric: true, first: "high", sort: (row) => row.mean, csv: (row) => row.mean, cell: (row) => html`<${Origin} state=${state} why=${why(row)} label="${fixed(row.mean)}, where it comes from: ${row.label ?? title}">${fixed(row.mean)}<//>` },
       { key: "ci_low", label: "95 % interval", numeric: true, sort: (row) => row.ci_low, csv: (row) => row.ci_low, cell: (row) => range(row.ci_low, row.ci_high) },
       { key: "ci_high", csv: (row) => row.ci_high },
       { key: "chart", label: `${fixed(from, 2)} – ${fixed(to, 2)}`, cell: (row) => (row.mean == null ? "" : html`<${Interval} low=${row.ci_low} high=${row.ci_high} value=${row.mean} from=${from} to=${to} colour=${colourOf(scale, row.mean)} />`) },
@@ -302,7 +302,7 @@ function CountryQuestions({ choice, code, blocks }) {
         return html`<li key=${row}>
           <div class="about"><h3><a href=${link(state, { view: "question", item: item.question_id })}>${item.text || "(no text)"}</a></h3>
             <p class="soft">${item.topic}${wave ? ` · wave ${wave}` : ""}${n == null ? "" : ` · ${thousands(n)} people`}${label !== countryName(code) ? ` · sample “${label}”` : ""}</p>
-            <p class="verdict">${value == null ? "" : html`${metric.short} <b>${fixed(value)}</b> · `}<${Number_} state=${state} why=${why} label="Prompt, answer and source: ${item.text}">Prompt, answer and source<//></p>
+            <p class="verdict">${value == null ? "" : html`${metric.short} <b>${fixed(value)}</b> · `}<${Origin} state=${state} why=${why} label="Prompt, answer and source: ${item.text}">Prompt, answer and source<//></p>
             ${notes.length > 0 && html`<p class="warn">⚠ ${notes.join("; ")}</p>`}</div>
           <${Bars} item=${item} people=${slice(shares, humanStart[row], item.options.length)} model=${slice(probabilities, modelStart.get(item.question_id), item.options.length)} who=${countryName(code)} /></li>`;
       })}</ol>
@@ -338,7 +338,7 @@ function QuestionView({ choice }) {
     { key: "country_label", csv: (row) => row.label },
     { key: "wave", csv: (row) => row.wave, ...(waves ? { label: "Wave", sort: (row) => row.wave, cell: (row) => `${row.wave}${row.latest ? "" : " (older)"}` } : {}) },
     { key: "value", label: metric.short, numeric: true, first: "high", sort: (row) => row.value, csv: (row) => row.value,
-      cell: (row) => html`<${Number_} state=${state} why=${["question", state.model, state.condition, state.source, item.question_id, row.label, row.wave]} label="${row.value == null ? "origin" : fixed(row.value)}, where it comes from: ${row.name}">${row.value == null ? "origin" : fixed(row.value)}<//>` },
+      cell: (row) => html`<${Origin} state=${state} why=${["question", state.model, state.condition, state.source, item.question_id, row.label, row.wave]} label="${row.value == null ? "origin" : fixed(row.value)}, where it comes from: ${row.name}">${row.value == null ? "origin" : fixed(row.value)}<//>` },
     ...item.options.map((option, index) => ({ key: option, label: option, numeric: true, first: "high", sort: (row) => row.share?.[index], csv: (row) => row.share?.[index], cell: (row) => share(row.share?.[index]) })),
     { key: "n_people", label: "People", numeric: true, first: "high", sort: (row) => row.n, csv: (row) => row.n, cell: (row) => (row.n == null ? "–" : thousands(row.n)) },
   ];
@@ -347,7 +347,7 @@ function QuestionView({ choice }) {
     { key: "condition", label: "Condition", sort: (row) => row.partition.condition, csv: (row) => row.partition.condition, cell: (row) => conditionName(row.partition.condition) },
     ...item.options.map((option, index) => ({ key: option, label: option, numeric: true, sort: (row) => row.share?.[index], csv: (row) => row.share?.[index], cell: (row) => share(row.share?.[index]) })),
     { key: "notes", label: "Notes", cell: (row) => (row.share ? qualityNotes(row.quality, place.get(item.question_id)).join("; ") || "–" : row.share === null ? "no valid answer" : "not in this file"), csv: (row) => qualityNotes(row.quality, place.get(item.question_id)).join("; ") },
-    { key: "origin", label: "Origin", cell: (row) => html`<${Number_} state=${state} why=${["question", row.partition.model_version, row.partition.condition, state.source, item.question_id, "", ""]} label="Prompt and answer of ${row.partition.model_version}, ${row.partition.condition}">Prompt and answer<//>` },
+    { key: "origin", label: "Origin", cell: (row) => html`<${Origin} state=${state} why=${["question", row.partition.model_version, row.partition.condition, state.source, item.question_id, "", ""]} label="Prompt and answer of ${row.partition.model_version}, ${row.partition.condition}">Prompt and answer<//>` },
   ];
   const repeats = item.duplicate_of && questions.find((row) => row.question_id === item.duplicate_of);
   return html`<p class="crumbs"><a href=${link(state, { view: "questions" })}>Questions</a> › ${item.topic}</p>
@@ -396,7 +396,7 @@ function QuestionsView({ choice }) {
     { key: "topic", label: "Topic", sort: (row) => row.item.topic, cell: (row) => row.item.topic, csv: (row) => row.item.topic },
     { key: "countries", label: "Countries", numeric: true, first: "high", sort: (row) => row.countries, cell: (row) => row.countries, csv: (row) => row.countries },
     { key: "answer", label: "Model's likeliest answer", sort: (row) => row.top, cell: (row) => html`<span class="wrap">${row.top || "–"}</span>`, csv: (row) => row.top },
-    { key: "share", label: "Its probability", numeric: true, first: "high", sort: (row) => row.share, csv: (row) => row.share, cell: (row) => (row.share == null ? "–" : html`<${Number_} state=${state} why=${["question", state.model, state.condition, state.source, row.item.question_id, "", ""]} label="${percent(row.share)}, prompt and answer: ${row.item.text}">${percent(row.share)}<//>`) },
+    { key: "share", label: "Its probability", numeric: true, first: "high", sort: (row) => row.share, csv: (row) => row.share, cell: (row) => (row.share == null ? "–" : html`<${Origin} state=${state} why=${["question", state.model, state.condition, state.source, row.item.question_id, "", ""]} label="${percent(row.share)}, prompt and answer: ${row.item.text}">${percent(row.share)}<//>`) },
     { key: "letter_mass", label: "On letters", numeric: true, sort: (row) => row.mass, cell: (row) => percent(row.mass), csv: (row) => row.mass },
     { key: "order_effect", label: "Order effect", numeric: true, first: "high", sort: (row) => row.order, cell: (row) => percent(row.order), csv: (row) => row.order },
   ];
