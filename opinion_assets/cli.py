@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -414,8 +415,16 @@ def dictionary(
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) -> None:
     """Open the Dagster UI, with the daemon that runs sensors and queued runs. Ends with Ctrl-C."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            server.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise OpinionAssetsError(f"127.0.0.1:{port}: {error.strerror}; choose another port with --port") from None
     with _instance():
         pass
+    # Started in the background, SIGINT is ignored, and Dagster would take SIGTERM like it and never end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     out.print(f"Dagster UI: http://127.0.0.1:{port}")
     command = [
         sys.executable,

@@ -262,6 +262,8 @@ def store_tables(
                 "file": dg.MetadataValue.path(str(stored.path)),
                 "warehouse": dg.MetadataValue.path(str(store.warehouse_path)),
                 "preview": dg.MetadataValue.md(as_markdown(output.frame.head(10))),
+                "code_version": context.assets_def.code_versions_by_key.get(asset_key(output.table)) or "",
+                "upstream_data_versions": dg.MetadataValue.json(versions),
                 "stored_at": dg.MetadataValue.timestamp(datetime.now(UTC)),
                 **({"partition": partition_name(partition)} if partition else {}),
                 **(output.metadata or {}),
