@@ -24,9 +24,9 @@ COMMENT ON COLUMN question.question.survey IS 'Survey programme.';
 COMMENT ON COLUMN question.question.language IS 'BCP 47 tag of the text.';
 COMMENT ON COLUMN question.question.text IS 'Question as asked.';
 COMMENT ON COLUMN question.question.n_options IS 'Number of options.';
-COMMENT ON COLUMN question.question.is_ordinal IS 'Whether the substantive options are ordered.';
-COMMENT ON COLUMN question.question.topic IS 'Topic of the question.';
-COMMENT ON COLUMN question.question.topic_method IS 'How the topic was found: catalogue, or the classifier and its version.';
+COMMENT ON COLUMN question.question.is_ordinal IS 'Whether the substantive options are ordered: as the source says, else by the reviewed scales of opinion_assets/questions/scales.yaml.';
+COMMENT ON COLUMN question.question.topic IS 'Topic of the question: the source''s own where it gives one, else one of opinion_assets/questions/topics.yaml by the words of the question.';
+COMMENT ON COLUMN question.question.topic_method IS 'How the topic was found: catalogue (the source gave it), or keywords and the version of the scheme.';
 COMMENT ON COLUMN question.question.duplicate_of IS 'question_id of the question of the same source that this one repeats up to spelling; NULL otherwise.';
 
 CREATE TABLE IF NOT EXISTS question.option (
@@ -40,8 +40,8 @@ COMMENT ON TABLE question.option IS 'Answer options of each question, one set pe
 COMMENT ON COLUMN question.option.question_id IS 'Content hash of text and options.';
 COMMENT ON COLUMN question.option.option_index IS 'Position in the source''s order, from 0.';
 COMMENT ON COLUMN question.option.option IS 'Option text.';
-COMMENT ON COLUMN question.option.role IS 'substantive, dont_know, refused, dont_know_or_refused (one option for both) or other.';
-COMMENT ON COLUMN question.option.ordinal_value IS 'Position on the scale, 0 to 1 in equal steps unless the option texts give numbers; NULL where options are not ordered or the option is not substantive.';
+COMMENT ON COLUMN question.option.role IS 'substantive, dont_know, refused, dont_know_or_refused (one option for both) or other (not offered but volunteered, or no valid answer).';
+COMMENT ON COLUMN question.option.ordinal_value IS 'Position on the scale, 0 to 1 in equal steps: in the source''s order where the source calls it ordinal, else in that of the reviewed scale; NULL where options are not ordered or the option is not substantive.';
 
 CREATE TABLE IF NOT EXISTS question.human_distribution (
     source        VARCHAR NOT NULL,
