@@ -35,7 +35,10 @@ def read_csv(content: bytes, name: str, *, as_text: bool = False) -> pd.DataFram
         raise InputError("is empty", file=name)
     if "\0" in text:
         raise InputError("holds a NUL character", file=name, row=text.count("\n", 0, text.index("\0")))
-    header = next(csv.reader(io.StringIO(text)))
+    try:
+        header = next(csv.reader(io.StringIO(text)))
+    except csv.Error as error:
+        raise InputError(f"has a malformed header: {error}", file=name, row=0) from error
     for number, column in enumerate(header, start=1):
         if not column.strip():
             raise InputError(f"column {number} has no name", file=name, row=0)

@@ -81,6 +81,12 @@ GOQA = [
     Kind("empty file", "global_opinion_qa", file("file.csv", ""), "file file.csv: is empty"),
     Kind("white space only", "global_opinion_qa", file("file.csv", " \n\n"), "file file.csv: is empty"),
     Kind("header only", "global_opinion_qa", file("file.csv", "question,selections,options\n"), "there are no rows"),
+    Kind(
+        "stray carriage return in the header",
+        "global_opinion_qa",
+        file("file.csv", "question,sel\rections,options\n1,2,3\n"),
+        "file file.csv, row 0: has a malformed header",
+    ),
     Kind("column missing", "global_opinion_qa", file("file.csv", "question,options\na,b\n"), "column 'selections' is"),
     Kind(
         "column twice",
