@@ -722,15 +722,8 @@ class _Collection:
     async def _one(self, client: Client, task: _Task) -> None:
         """Ask until an answer comes or the attempts are used up, and journal the outcome."""
         attempt = _Attempt(self, client, task)
-        retrying = tenacity.AsyncRetrying(
-            stop=tenacity.stop_after_attempt(self.settings.max_attempts),
-            wait=_wait,
-            retry=tenacity.retry_if_exception(self._worth_retrying),
-            sleep=self.pause,
-            reraise=True,
-        )
         try:
-            reply: Reply = await retrying(attempt)
+            reply = await self._insist(attempt)
         except RequestFailed as error:
             self._failed(task, attempt, error)
             name = self.model.model_version
@@ -757,6 +750,31 @@ class _Collection:
                 self._failed(task, attempt, attempt.failure)
             raise
         self._answered(task, attempt, reply)
+
+    async def _insist(self, attempt: "_Attempt") -> Reply:
+        """The first attempt, and only where it fails the machinery for further ones."""
+        first: RequestFailed | None = None
+        try:
+            return await attempt()
+        except RequestFailed as error:
+            first = error
+
+        async def following() -> Reply:
+            nonlocal first
+            if first is not None:
+                known, first = first, None
+                raise known
+            return await attempt()
+
+        retrying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self.settings.max_attempts),
+            wait=_wait,
+            retry=tenacity.retry_if_exception(self._worth_retrying),
+            sleep=self.pause,
+            reraise=True,
+        )
+        reply: Reply = await retrying(following)
+        return reply
 
     def _worth_retrying(self, error: BaseException) -> bool:
         return (

@@ -4,6 +4,7 @@ Belongs here: the reading of single tokens with their log-probabilities and of w
 anything that would turn an unreadable reply into an option: such a reply is invalid.
 """
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ _AFTER = " \t\n\r\u00a0▁ĠĊ)]）】\"'`*”’».,:;。，："
 _PUNCTUATION = _BEFORE + _AFTER
 
 
+@functools.lru_cache(maxsize=4096)
 def letter_of_token(token: str, n_options: int) -> int | None:
     """Position (0 for A) of the option letter that a token stands for; None where it stands for none.
 

@@ -120,6 +120,7 @@ class HttpClient:
         for name in ("httpcore", "httpx"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self.model, self.base_url = model, base_url
+        self._urls: dict[str, httpx.URL] = {}
         self._key = key
         self.http = httpx.AsyncClient(
             headers={**self._headers(), "Content-Type": "application/json"},
@@ -170,13 +171,21 @@ class HttpClient:
         Nothing in the body is this client's key: a server that repeats it finds it replaced.
         """
         with transport_failures():
-            # httpx's read timeout begins anew with every byte that trickles in; this one bounds the whole exchange.
+            # httpx's timeouts begin anew with every byte that trickles in; this one bounds the whole exchange.
             async with asyncio.timeout(self.model.timeout_s):
-                response = await self.http.request(method, self.base_url + path, content=content)
+                response = await self.http.request(method, self._url(path), content=content, timeout=None)
         body = response.content
         if self._key and (key := self._key.encode()) in body:
             body = body.replace(key, b"[key]")
         return response.status_code, response.headers, body
+
+    def _url(self, path: str) -> httpx.URL:
+        url = self._urls.get(path)
+        if url is None:
+            url = httpx.URL(self.base_url + path)
+            if len(self._urls) < 16:  # a few endpoints are asked again and again; names of batches are not
+                self._urls[path] = url
+        return url
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> RequestFailed:
         """The failure that an HTTP status other than 200 stands for.
