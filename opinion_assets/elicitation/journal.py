@@ -213,6 +213,8 @@ class Journal:
                 self._write(line)
             except OSError as again:
                 self.trouble = again
+                with contextlib.suppress(OSError):
+                    self._close_segment()
                 raise
 
     def _write(self, line: bytes) -> None:

@@ -319,7 +319,7 @@ class OpenAIClient(HttpClient):
             text = choice["message"]["content"]
         else:  # the answer stands in the log-probabilities; a missing text is no reason to throw it away
             text = choice.get("text") or (choice.get("message") or {}).get("content")
-        usage = reply.get("usage") or {}
+        usage = _usage(reply)
         return Reply(
             "" if text is None else str(text),
             positions,
@@ -346,7 +346,7 @@ class AnthropicClient(HttpClient):
 
     def parse(self, request: Request, reply: Any) -> Reply:
         text = "".join(block["text"] for block in reply["content"] if block["type"] == "text")
-        usage = reply.get("usage") or {}
+        usage = _usage(reply)
         prompt_tokens = _count(usage.get("input_tokens"))
         if prompt_tokens is not None:
             prompt_tokens += sum(_count(usage.get(f"cache_{kind}_input_tokens")) or 0 for kind in ("read", "creation"))
@@ -363,6 +363,11 @@ def _log(value: object) -> float:
 def _count(value: object) -> int | None:
     """A token count; None where the server gives none or nonsense: the answer counts, and is charged at its most."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _usage(reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    usage = reply.get("usage")
+    return usage if isinstance(usage, dict) else {}
 
 
 def _name(value: object) -> str | None:
