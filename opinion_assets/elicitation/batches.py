@@ -569,7 +569,13 @@ class _Buyer:
         return cost, answer
 
     def _journal(self, record: dict[str, Any]) -> None:
-        self.journal.append(record)
+        try:
+            self.journal.append(record)
+        except OSError as error:  # the provider still has the answer, and the batch stays recorded
+            raise InputError(
+                f"the journal cannot be written: {error.strerror}; the next run takes up the batch",
+                file=self.journal.folder,
+            ) from None
         self.report.cost_usd += record["cost_usd"]
 
     async def _insist(self, call: Callable[[], Awaitable[T]], batch: "_Batch", what: str) -> T:
