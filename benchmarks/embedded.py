@@ -129,14 +129,15 @@ def main() -> None:
             left += left_after_reuse([tokens(prompt) for prompt in sorted(frame["prompt"])])
             masses += frame["letter_mass"].tolist()
             with single:
-                for row in frame.itertuples():
-                    request = Request("completion_logprobs", str(row.prompt), top_logprobs=model.top_logprobs)
+                columns = (frame[name] for name in ("prompt", "option_order", "option_logprobs"))
+                for prompt, order, logprobs in zip(*columns, strict=True):
+                    request = Request("completion_logprobs", prompt, top_logprobs=model.top_logprobs)
                     path, payload = client.payload(request)
                     raw = post(http, f"/v1{path}", payload | {"cache_prompt": False})
                     reply_one = client.parse(request, raw)
                     pairs = letters.answer_position(reply_one.top_logprobs)
-                    alone = np.exp(letters.letter_logprobs(pairs, len(row.option_order)))
-                    together = np.exp(np.array(row.option_logprobs, dtype=float))
+                    alone = np.exp(letters.letter_logprobs(pairs, len(order)))
+                    together = np.exp(np.array(logprobs, dtype=float))
                     differences.append(float(np.abs(alone - together).max()))
             single.prompts += len(frame)
             single.tokens += int(frame["prompt_tokens"].sum())
