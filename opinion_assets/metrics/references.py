@@ -67,7 +67,7 @@ def references(
     Newest waves of whole countries; two labels of one country and sample type on one question are averaged. The noise
     ceiling draws ``n_draws`` samples a question, of size ``n_effective``, or ``n`` where that is unknown, or
     ``assumed_n`` where both are; without it the ceiling of such questions is unknown. The closest country shares at
-    least ``min_common`` of the country's questions.
+    least ``min_common`` times as many questions with the country as the one that shares most.
     """
     parts = [
         _of_source(str(source), part, options, n_draws=n_draws, assumed_n=assumed_n, min_common=min_common, seed=seed)
@@ -234,16 +234,12 @@ def _countries(
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = {key: total[key] / number[key] for key in total}
         others.append(_long(batch, "other_countries", np.arange(len(batch.q)), mean))
-    asked = np.zeros(n)
-    for batch in batches:
-        asked += np.bincount(batch.place, minlength=n)
     closest, details = [], []
     for (metric, base), total_of in sums.items():
         shared = counts[(metric, base)].reshape(n, n)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean_of = total_of.reshape(n, n) / shared
-        # A wasserstein distance is defined on scales only: as much of what could be compared with anybody.
-        enough = shared >= np.maximum(min_common * np.minimum(asked, shared.max(axis=1))[:, None], 1)
+        enough = shared >= np.maximum(min_common * shared.max(axis=1, keepdims=True), 1)
         sign = -1 if metric in _DISTANCES else 1
         ranked = np.where(enough, sign * mean_of, -np.inf)
         best = ranked.argmax(axis=1)
