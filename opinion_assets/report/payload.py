@@ -151,13 +151,19 @@ def collect(connection: duckdb.DuckDBPyConnection, max_bytes: int, about: Mappin
     sizes = {row["question_id"]: len(row["options"]) for row in questions}
     for number, partition in enumerate(partitions):
         _add_distribution(payload, connection, number, partition, ids, sizes)
-    for number, partition in enumerate(partitions):
-        _add_values(payload, connection, number, partition, len(human), first)
+    values = [_values(connection, partition, len(human)) for partition in partitions]
+
+    def add_values(metrics: list[tuple[str, str]]) -> None:
+        for number, found in enumerate(values):
+            for key in metrics:
+                if key in found:
+                    payload.add(f"value|{number}|{'|'.join(key)}", found[key])
+
+    add_values(first)
     for number, block in _answers(connection, ids):
         payload.add(f"answer|{number}", block)
     add_tables(rest)
-    for number, partition in enumerate(partitions):
-        _add_values(payload, connection, number, partition, len(human), rest)
+    add_values(rest)
     payload.add("omitted", payload.omitted, needed=True)
     return payload
 
@@ -214,23 +220,17 @@ def _add_distribution(
     payload.add(f"quality|{number}", columns_of(frame.astype(float)))
 
 
-def _add_values(
-    payload: Payload,
-    connection: duckdb.DuckDBPyConnection,
-    number: int,
-    partition: Mapping[str, Any],
-    n_human: int,
-    metrics: list[tuple[str, str]],
-) -> None:
-    found = connection.execute(read_sql("value"), _key(partition)).df()
-    groups = dict(list(found.groupby(["metric", "base"], sort=False)))
-    for key in metrics:
-        if key not in groups:
-            continue
-        units = in_units(groups[key]["value"].to_numpy())
-        values = np.full(n_human, MISSING[units.dtype.name], dtype=units.dtype)
-        values[groups[key]["place"].to_numpy()] = units
-        payload.add(f"value|{number}|{'|'.join(key)}", values)
+def _values(
+    connection: duckdb.DuckDBPyConnection, partition: Mapping[str, Any], n_human: int
+) -> dict[tuple[str, str], np.ndarray]:
+    """Similarities of one partition by metric and base, in the order of the human distributions, in units."""
+    values = {}
+    for row in connection.execute(read_sql("value"), _key(partition)).df().itertuples(index=False):
+        units = in_units(row.value)
+        everywhere = np.full(n_human, MISSING[units.dtype.name], dtype=units.dtype)
+        everywhere[np.asarray(row.place)] = units
+        values[str(row.metric), str(row.base)] = everywhere
+    return values
 
 
 def _answers(connection: duckdb.DuckDBPyConnection, ids: list[str]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
