@@ -672,19 +672,32 @@ def _progress(title: str) -> Iterator[None]:
 
         def emit(self, record: logging.LogRecord) -> None:
             line = record.getMessage()
-            if err.is_terminal:
+            if console.is_terminal:
                 shown.update(escape(line))
             elif time.monotonic() - self.told >= 30:
                 self.told = time.monotonic()
-                err.print(line, soft_wrap=True, markup=False)
+                console.print(line, soft_wrap=True, markup=False)
 
     handler = Show()
-    PROGRESS.addHandler(handler)
+    with _standard_error() as console:
+        PROGRESS.addHandler(handler)
+        try:
+            with console.status(escape(title)) as shown:
+                yield
+        finally:
+            PROGRESS.removeHandler(handler)
+
+
+@contextmanager
+def _standard_error() -> Iterator[Console]:
+    """Standard error as it is now: while a step runs, Dagster redirects the file descriptor into the step's log."""
     try:
-        with err.status(escape(title)) as shown:
-            yield
-    finally:
-        PROGRESS.removeHandler(handler)
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):  # no file behind it
+        yield err
+        return
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        yield Console(file=file, highlight=False)
 
 
 def _cause(result: "dg.ExecuteInProcessResult") -> tuple[str, str]:
