@@ -36,7 +36,7 @@ def read_csv(content: bytes, name: str, *, as_text: bool = False) -> pd.DataFram
     if "\0" in text:
         raise InputError("holds a NUL character", file=name, row=text.count("\n", 0, text.index("\0")))
     try:
-        header = next(csv.reader(io.StringIO(text)))
+        header = next(row for row in csv.reader(io.StringIO(text)) if row)  # blank lines are skipped, as Arrow does
     except csv.Error as error:
         raise InputError(f"has a malformed header: {error}", file=name, row=0) from error
     for number, column in enumerate(header, start=1):

@@ -549,6 +549,11 @@ def mixed_line_ends_are_read(folder: Path) -> None:
     assert read("custom", mine(text), folder).response["share"].tolist() == [0.5, 0.5]
 
 
+def blank_lines_are_skipped(folder: Path) -> None:
+    text = "\n\n" + HEAD + "q,Q,a,Kenya,0.5\n\nq,Q,b,Kenya,0.5\n\n"
+    assert read("custom", mine(text), folder).response["share"].tolist() == [0.5, 0.5]
+
+
 def rounding_is_divided_out_and_listed(folder: Path) -> None:
     data = read("global_opinion_qa", turkey("[0.6, 0.41]"), folder)
     assert data.response["share"].tolist()[:2] == [0.6 / 1.01, 0.41 / 1.01]
@@ -579,7 +584,8 @@ def unlabelled_codes_leave_a_variable_out_and_listed(folder: Path) -> None:
 
 
 HANDLED = [
-    markup_stays_text, byte_order_mark_is_skipped, mixed_line_ends_are_read, rounding_is_divided_out_and_listed,
+    markup_stays_text, byte_order_mark_is_skipped, mixed_line_ends_are_read, blank_lines_are_skipped,
+    rounding_is_divided_out_and_listed,
     options_missing_is_dropped_and_listed, text_missing_is_kept_apart_and_listed,
     weight_of_0_or_none_is_dropped_and_listed, unlabelled_codes_leave_a_variable_out_and_listed,
 ]  # fmt: skip
