@@ -15,6 +15,9 @@ The variables are described by the value labels of a .sav file or by a YAML file
       - {variable: Q1, text: "…", options: {1: Very important, 2: Not important}, is_ordinal: true, topic: family}
 """
 
+import pickle
+import subprocess
+import sys
 import tempfile
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +26,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyreadstat
 
 from opinion_assets.errors import InputError
 from opinion_assets.identity import question_id
@@ -80,27 +82,35 @@ class Microdata:
 def read(content: bytes, name: str) -> Microdata:
     """Read a .csv, .csv.gz or .sav file. User-missing codes of .sav files stay codes. Raises InputError."""
     lower = name.lower()
-    try:
-        if lower.endswith(".sav"):
-            with tempfile.TemporaryDirectory() as folder:
-                copy = Path(folder) / "data.sav"
-                copy.write_bytes(content)
-                frame, meta = pyreadstat.read_sav(str(copy), user_missing=True)
-            labels = {k: v for k, v in meta.column_names_to_labels.items() if v}
-            data = Microdata(frame, labels, meta.variable_value_labels)
-        elif lower.endswith((".csv", ".csv.gz")):
-            frame = read_csv(content, name)
-            data = Microdata(frame, {}, {})
-        else:
-            raise InputError("is neither .csv, .csv.gz nor .sav", file=name)
-    except (ValueError, OSError, EOFError, pyreadstat.ReadstatError) as error:
-        raise InputError(f"cannot be read: {(str(error).splitlines() or ['?'])[0]}", file=name) from error
+    if lower.endswith(".sav"):
+        frame, labels, value_labels = _read_sav(content, name)
+    elif lower.endswith((".csv", ".csv.gz")):
+        frame, labels, value_labels = read_csv(content, name), {}, {}
+    else:
+        raise InputError("is neither .csv, .csv.gz nor .sav", file=name)
     repeated = frame.columns[frame.columns.duplicated()]
     if len(repeated):
         raise InputError("column stands twice", file=name, field=str(repeated[0]))
     if frame.empty:
         raise InputError("there are no respondents", file=name)
-    return data
+    return Microdata(frame, labels, value_labels)
+
+
+def _read_sav(content: bytes, name: str) -> tuple[pd.DataFrame, dict[str, str], dict[str, dict[float, str]]]:
+    with tempfile.TemporaryDirectory() as folder:
+        copy, result = Path(folder) / "data.sav", Path(folder) / "result"
+        copy.write_bytes(content)
+        command = [sys.executable, "-m", "opinion_assets.surveys.sav_process", str(copy), str(result)]
+        ended = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        if ended.returncode == 2:
+            raise InputError(f"cannot be read: {ended.stderr}", file=name)
+        if ended.returncode:
+            raise InputError(
+                f"cannot be read: the reader of .sav files ended with code {ended.returncode}; the file is damaged",
+                file=name,
+            )
+        frame, labels, value_labels = pickle.loads(result.read_bytes())
+    return frame, labels, value_labels
 
 
 def read_catalogue(content: bytes, name: str, layout: Layout) -> tuple[Layout, list[Item]]:

@@ -5,6 +5,7 @@ number of kinds and lists how those are handled that are no error; a test holds 
 """
 
 import gzip
+import random
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -617,6 +618,18 @@ def test_any_damage_is_an_input_error_or_still_a_good_file(
     # Anything but an InputError ends the test.
     with suppress(InputError):
         contract.check(load_source(source, data_dir=folder / "data", path=folder / name))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_damaged_sav_never_ends_the_program(seed: int, tmp_path: Path) -> None:
+    generator = random.Random(seed)
+
+    def damage(content: bytes) -> bytes:
+        at = generator.randrange(180, len(content))
+        return content[:at] + generator.randbytes(40) + content[at + 40 :]
+
+    with suppress(InputError):
+        contract.check(read("pew_global_attitudes", sav(damage), tmp_path))
 
 
 def test_kinds_are_different_and_counted_in_the_documentation() -> None:
