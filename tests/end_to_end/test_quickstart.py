@@ -3,6 +3,8 @@
 The environment that runs the tests stands in for what `make setup` installs; all else is as a reader has it.
 """
 
+import base64
+import gzip
 import os
 import re
 import subprocess
@@ -75,7 +77,10 @@ def output(clone: Path) -> str:
 def test_the_commands_end_in_a_report_of_the_readers_questions(clone: Path, output: str) -> None:
     assert "asked the model 5 times" in output
     report = (clone / "data" / "report" / "index.html").read_text(encoding="utf-8")
-    assert "How often should people be allowed to work from home?" in report
+    block = re.search(r'data-block="question"[^>]*>([^<]*)<', report)
+    assert block is not None
+    questions = gzip.decompress(base64.b64decode(block.group(1))).decode()
+    assert "How often should people be allowed to work from home?" in questions
 
 
 @pytest.mark.model

@@ -1,7 +1,10 @@
 """The UI and its daemon as a user starts them: a partition by hand, a model version by the registry, the graph."""
 
+import base64
+import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -117,6 +120,13 @@ def processes_of_session(session: int) -> list[str]:
     return left
 
 
+def map_rows(report: Path) -> str:
+    """The country means that the page carries, as text."""
+    block = re.search(r'data-block="country\|js_similarity\|e"[^>]*>([^<]*)<', report.read_text(encoding="utf-8"))
+    assert block is not None
+    return gzip.decompress(base64.b64decode(block.group(1))).decode()
+
+
 def copy_of(demo: Workplace, folder: Path) -> Workplace:
     shutil.copytree(demo.folder, folder / "copy")
     return Workplace(folder / "copy")
@@ -179,13 +189,14 @@ def test_a_registry_line_added_while_the_daemon_runs_ends_in_the_warehouse_and_o
     report = place.data / "report" / "index.html"
     version = "smollm2-135m-instruct-chat@0.1.2"
     scored = f"SELECT count(*) FROM similarity.country WHERE model_version = '{version}'"
-    assert version not in report.read_text(encoding="utf-8")
+    assert MODEL in map_rows(report)
+    assert version not in map_rows(report)
     with running_ui(place, {"OPINION_MODEL_REGISTRY": str(registry)}) as ui:
         with registry.open("a") as file:
             file.write(REGISTRY_ENTRY.format(version=version, method="chat_logprobs"))
 
         def on_the_map() -> bool:
-            return version in report.read_text(encoding="utf-8")
+            return version in map_rows(report)
 
         ui.wait_for("the new model version on the map", on_the_map, seconds=900)
         assert place.query(scored)[0][0] > 80  # type: ignore[operator]
