@@ -138,7 +138,7 @@ def throughput(n: int, repeats: int, concurrency: int, latency_s: float, inspect
         script = Path(__file__).with_name("inspect_mock.py")
         command = [inspect_python, str(script), folder, str(concurrency)]
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        text = "\n".join(json.dumps(prompt) for prompt in prompts[:500])
+        text = "\n".join(json.dumps(prompt) for prompt in prompts[:200])
         done = subprocess.run(command, input=text, text=True, capture_output=True, check=True, env=environment)
     theirs = json.loads(done.stdout.splitlines()[-1])
     print(f"  inspect_ai {theirs['version']} mockllm: {theirs['samples_per_s']:.1f} samples/s", end=", ")

@@ -122,11 +122,21 @@ class HttpClient:
         self.model, self.base_url = model, base_url
         self._urls: dict[str, httpx.URL] = {}
         self._key = key
-        self.http = httpx.AsyncClient(
+        self._trust_env = not base_url.startswith("http://127.0.0.1:")
+        self._tls = httpx.create_ssl_context(trust_env=self._trust_env)
+        self.http = self._open()
+        # httpcore's pool looks at each of its connections with each request. So requests under way at once go through
+        # pools of their own, which hold one connection each.
+        self._pools = [self.http]
+        self._free = [self.http]
+
+    def _open(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
             headers={**self._headers(), "Content-Type": "application/json"},
-            timeout=httpx.Timeout(model.timeout_s, pool=None),
+            timeout=httpx.Timeout(self.model.timeout_s, pool=None),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-            trust_env=not base_url.startswith("http://127.0.0.1:"),
+            trust_env=self._trust_env,
+            verify=self._tls,
         )
 
     def __repr__(self) -> str:
@@ -138,7 +148,8 @@ class HttpClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.http.aclose()
+        for pool in self._pools:
+            await pool.aclose()
 
     async def ask(self, request: Request) -> Reply:
         """One attempt; see :class:`Client`."""
@@ -170,10 +181,18 @@ class HttpClient:
 
         Nothing in the body is this client's key: a server that repeats it finds it replaced.
         """
-        with transport_failures():
-            # httpx's timeouts begin anew with every byte that trickles in; this one bounds the whole exchange.
-            async with asyncio.timeout(self.model.timeout_s):
-                response = await self.http.request(method, self._url(path), content=content, timeout=None)
+        if self._free:
+            http = self._free.pop()
+        else:
+            http = self._open()
+            self._pools.append(http)
+        try:
+            with transport_failures():
+                # httpx's timeouts begin anew with every byte that trickles in; this one bounds the whole exchange.
+                async with asyncio.timeout(self.model.timeout_s):
+                    response = await http.request(method, self._url(path), content=content, timeout=None)
+        finally:
+            self._free.append(http)
         body = response.content
         if self._key and (key := self._key.encode()) in body:
             body = body.replace(key, b"[key]")
