@@ -11,8 +11,6 @@ from pathlib import Path
 
 import yaml
 
-from opinion_assets.errors import UnknownNameError
-
 OTHER = "other"
 _FILE = Path(__file__).with_name("topics.yaml")
 # A battery reads "How much confidence …?  The police", "… a big problem...Pollution" or "… of ____? b. NATO": what
@@ -63,13 +61,6 @@ def topic_method() -> str:
 def topics() -> Mapping[str, str]:
     """Each topic and what belongs to it, ``other`` for what no term speaks for."""
     return {topic.key: topic.about for topic in _scheme()[1]} | {OTHER: "None of the others"}
-
-
-def check_topic(name: str) -> str:
-    """The name, if it is a topic of the scheme. Raises UnknownNameError."""
-    if name not in topics():
-        raise UnknownNameError(f"{name!r} is no topic; there are {', '.join(topics())}")
-    return name
 
 
 def item_of(text: str) -> str:

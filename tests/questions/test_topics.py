@@ -10,8 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from opinion_assets.errors import UnknownNameError
-from opinion_assets.questions.topics import check_topic, explain, item_of, topic_method, topic_of, topics
+from opinion_assets.questions.topics import explain, item_of, topic_of, topics
 from opinion_assets.surveys.registry import load_source
 
 LABELS = pd.read_csv(Path(__file__).with_name("topic_labels.csv"))
@@ -41,13 +40,6 @@ def test_it_can_be_explained() -> None:
 def test_items_of_batteries() -> None:
     assert item_of("Is it good or bad?...Trade") == "Trade"
     assert item_of("One question") == "One question"
-
-
-def test_names_of_topics() -> None:
-    assert check_topic("religion") == "religion"
-    assert topic_method().startswith("keywords v")
-    with pytest.raises(UnknownNameError, match="'faith' is no topic; there are health, education, religion"):
-        check_topic("faith")
 
 
 def test_labels_name_topics_of_the_scheme_once_each() -> None:
