@@ -226,7 +226,7 @@ def _values(
     """Similarities of one partition by metric and base, in the order of the human distributions, in units."""
     values = {}
     for row in connection.execute(read_sql("value"), _key(partition)).df().itertuples(index=False):
-        units = in_units(row.value)
+        units = in_units(np.asarray(row.value))
         everywhere = np.full(n_human, MISSING[units.dtype.name], dtype=units.dtype)
         everywhere[np.asarray(row.place)] = units
         values[str(row.metric), str(row.base)] = everywhere

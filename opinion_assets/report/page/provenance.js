@@ -58,7 +58,7 @@ function MeanWhy({ state, metric, values }) {
   if (!row) return html`<p>This number is not stored.</p>`;
   return html`<h2 id="why-title">${metric.short} ${fixed(row.mean)}: ${countryName(country)}${groupBy ? `, ${words(groupBy)}: ${groupValue}` : ""}</h2>
     <dl class="facts"><dt>Model version</dt><dd>${model}</dd><dt>Condition</dt><dd>${condition}</dd><dt>Metric</dt><dd>${metric.label}. ${metric.text}</dd>
-      <dt>Sample</dt><dd>${sampleName(sample)}</dd>
+      <dt>Sample</dt><dd>${capital(sample)}</dd>
       <dt>Mean</dt><dd>${fixed(row.mean, 4)} over ${plural(row.n_questions, "question", "questions")} (newest wave of each)</dd>
       <dt>${row.confidence * 100} % interval</dt><dd>${row.ci_low == null ? "none: it needs at least two questions" : `${range(row.ci_low, row.ci_high, (x) => fixed(x, 4))}, ${row.interval} bootstrap, ${thousands(row.n_resamples)} resamples of ${row.n_clusters} ${row.cluster_by === "question" ? "questions" : `${row.cluster_by} clusters`}, seed ${row.seed}`}</dd></dl>
     ${row.order_effect != null && row.order_effect > STRONG_ORDER && html`<p class="warn">⚠ These distributions move by ${percent(row.order_effect)} on average when options are shown in another order.</p>`}
@@ -98,7 +98,7 @@ function PartWhy({ state, metric, values, kind }) {
     && item[kind] === part && item.sample_type === sample && (!country || item.country === country));
   if (!row) return html`<p>This number is not stored.</p>`;
   const key = { model_version: model, condition, source, sample_type: sample, [kind]: part, metric: metric.metric, base: metric.base, interval: row.interval, cluster_by: row.cluster_by };
-  return html`<h2 id="why-title">${metric.short} ${fixed(row.mean)}: ${country ? `${countryName(country)}, ` : ""}${part}</h2>
+  return html`<h2 id="why-title">${metric.short} ${fixed(row.mean)}: ${country ? `${countryName(country)}, ` : ""}${kind === "topic" ? capital(part) : part}</h2>
     <dl class="facts"><dt>Model version</dt><dd>${model}</dd><dt>Condition</dt><dd>${condition}</dd><dt>Metric</dt><dd>${metric.label}. ${metric.text}</dd>
       <dt>Mean</dt><dd>${fixed(row.mean, 4)} over ${plural(row.n_questions, "question", "questions")}${row.n_countries ? ` and ${plural(row.n_countries, "country", "countries")}, countries counted alike whatever their population` : ""}</dd>
       <dt>${row.confidence * 100} % interval</dt><dd>${intervalText(row)}</dd></dl>
@@ -154,7 +154,7 @@ function Answer({ row, item }) {
       <dt>Asked</dt><dd>${row.requested_at}${row.model_reported ? `; the server called itself ${row.model_reported}` : ""}${row.prompt_tokens == null ? "" : `; ${row.prompt_tokens} prompt tokens`}; ${row.cost_usd.toFixed(6)} US$</dd>
       <dt>Request</dt><dd><code>${row.request_hash}</code></dd>
       ${row.n_answers > 1 && html`<dt>Answers</dt><dd>This is one of ${row.n_answers} (${row.n_invalid} invalid, ${row.n_failed} failed); the query gives all.</dd>`}</dl>
-    ${probabilities && html`<table class="narrow"><caption>What the model gave to each letter</caption><thead><tr><th scope="col">Letter</th><th scope="col">Option</th><th scope="col" class="n">Probability</th></tr></thead>
+    ${probabilities && html`<table class="narrow"><caption>${row.method === "imported" ? "Imported probabilities" : "What the model gave to each letter"}</caption><thead><tr><th scope="col">${row.method === "imported" ? "Position" : "Letter"}</th><th scope="col">Option</th><th scope="col" class="n">Probability</th></tr></thead>
       <tbody>${order.map(([letter, index]) => html`<tr><th scope="row">${letter}</th><td>${item.options[index]}</td><td class="n">${probabilities[index] == null ? "not returned" : percent(Math.exp(probabilities[index]), 2)}</td></tr>`)}</tbody></table>`}`;
 }
 

@@ -14,7 +14,7 @@ function Controls({ choice, sides = 1 }) {
     ${sides > 1 && html`<${Menu} label="Model B" value=${modelB} options=${named(models)} onChange=${(model_b) => set({ model_b })} />
       <${Menu} label="Condition B" value=${conditionB} options=${named(conditionsB, condition)} onChange=${(condition_b) => set({ condition_b })} />`}
     <${Menu} label="Metric" value=${keyOf(metric)} options=${meta.metrics.map((item) => [keyOf(item), item.label])} onChange=${(value) => set({ metric: value })} />
-    ${samples.length > 0 && html`<${Menu} label="Samples" value=${state.sample || ""} options=${[["", "National"], ...named(samples, sampleName)]} onChange=${(sample) => set({ sample })} />`}
+    ${samples.length > 0 && html`<${Menu} label="Samples" value=${state.sample || ""} options=${[["", "National"], ...named(samples, capital)]} onChange=${(sample) => set({ sample })} />`}
   </form>`;
 }
 /** Model, condition and all conditions of the second side; where none is chosen, a stored neighbour of the first. */
@@ -29,7 +29,7 @@ const sourceTitle = (source) => meta.sources.find((item) => item.source === sour
 const ofSample = (state) => (row) => (state.sample ? row.sample_type === state.sample : NATIONAL.has(row.sample_type));
 
 /** The selection as a sentence, for readers of a printed page too. */
-const Selection = ({ choice }) => html`<p class="selection"><b>${choice.state.model}</b>, ${conditionName(choice.state.condition)}; ${sourceTitle(choice.state.source)}${choice.state.sample ? `; ${sampleName(choice.state.sample)} samples` : ""}.</p>`;
+const Selection = ({ choice }) => html`<p class="selection"><b>${choice.state.model}</b>, ${conditionName(choice.state.condition)}; ${sourceTitle(choice.state.source)}${choice.state.sample ? `; ${capital(choice.state.sample)} samples` : ""}.</p>`;
 
 const meanWhy = (row) => ["mean", row.model_version, row.condition, row.source, row.country, row.sample_type, row.group_by, row.group_value];
 
@@ -87,7 +87,7 @@ function MapView({ choice }) {
     <${Caveats} partition=${meta.partitions[number]} rows=${all} />
     <h2>Countries</h2>
     <div class="filters"><${Search} label="Search country or region" value=${state.q || ""} onInput=${(q) => go(state, { q }, { replace: true })} /></div>
-    ${marked.length > 0 && html`<p class="soft">Marks beside the mean: ${MARKS.map(([reference, text]) => html`<svg class="interval sample" viewBox="0 0 12 16" aria-hidden="true"><line class="mark ${reference}" x1="6" x2="6" y1="1" y2="15" /></svg> ${text}; `)}country pages have their numbers.</p>`}
+    ${marked.length > 0 && html`<p class="soft">Marks beside the mean: ${MARKS.filter(([reference]) => [...against.keys()].some((key) => key.endsWith(`|${reference}`))).map(([reference, text]) => html`<svg class="interval sample" viewBox="0 0 12 16" aria-hidden="true"><line class="mark ${reference}" x1="6" x2="6" y1="1" y2="15" /></svg> ${text}; `)}country pages have their numbers.</p>`}
     <${SortTable} state=${state} name="ranking" columns=${columns} rows=${rows} start=${best} caption="Countries by ${metric.label}"
       file=${fileName("countries", state.source, state.model, state.condition, metric.metric, metric.base)}
       note=${`${plural(rows.length, "country", "countries")}${wanted ? ` match “${state.q}”` : ""}. Click a number for its origin.`} />
@@ -216,13 +216,13 @@ function CountryView({ choice }) {
       { key: "model_version", label: "Model version", sort: (row) => row.model_version, csv: (row) => row.model_version,
         cell: (row) => html`<a href=${link(state, { model: row.model_version, condition: row.condition, page: "" })} aria-current=${row.model_version === state.model && row.condition === state.condition ? "true" : undefined}>${row.model_version}</a>` },
       { key: "condition", label: "Condition", sort: (row) => row.condition, csv: (row) => row.condition, cell: (row) => conditionName(row.condition) },
-    ])}` : html`<p class="notice">No ${state.sample ? sampleName(state.sample).toLowerCase() : "national"} sample of ${countryName(code)} is scored in this source.</p>`}
+    ])}` : html`<p class="notice">No ${state.sample ? capital(state.sample).toLowerCase() : "national"} sample of ${countryName(code)} is scored in this source.</p>`}
     ${against.length > 0 && html`<h2>To read them against</h2><p class="soft">The same mean for answers that come from no model, over all questions of the source asked in ${countryName(code)}.</p>
       <${Means} choice=${choice} rows=${against} name="references" axis=${[from, to]} title=${countryName(code)} file=${fileName("references", code, state.source, metric.metric, metric.base)} why=${(row) => ["reference", row.source, row.country, row.sample_type, row.reference]}
         heads=${[{ key: "reference", label: "Answers", sort: (row) => row.label, csv: (row) => row.reference, cell: (row) => html`<span title=${REFERENCES[row.reference]?.[1]}>${row.label}</span>` }]} />`}
     ${byTopic.length > 0 && html`<h2>Topics</h2><p class="soft">${state.model}, ${conditionName(state.condition)}.</p>
       <${Means} choice=${choice} rows=${byTopic} name="topics" axis=${[from, to]} title=${countryName(code)} file=${fileName("topics", code, state.source, state.model, state.condition, metric.metric, metric.base)} why=${(row) => ["topic", row.model_version, row.condition, row.source, row.topic, row.sample_type, row.country]}
-        heads=${[{ key: "topic", label: "Topic", sort: (row) => row.topic, csv: (row) => row.topic, cell: (row) => html`<a href=${link(state, { topic: row.topic, page: "" })}>${row.topic}</a>` }]} />`}
+        heads=${[{ key: "topic", label: "Topic", sort: (row) => row.topic, csv: (row) => row.topic, cell: (row) => html`<a href=${link(state, { topic: row.topic, page: "" })}>${capital(row.topic)}</a>` }]} />`}
     ${groups.length > 0 && html`<h2>Groups of respondents</h2>${numbers(groups, "groups", [
       { key: "group_by", label: "Variable", sort: (row) => row.group_by, csv: (row) => row.group_by, cell: (row) => words(row.group_by) },
       { key: "group_value", label: "Group", sort: (row) => row.group_value, csv: (row) => row.group_value, cell: (row) => row.group_value },
@@ -271,8 +271,8 @@ function CountryQuestions({ choice, code, blocks }) {
     const byValue = (sign) => (a, b) => (a.value == null) - (b.value == null) || sign * (a.value - b.value);
     const order = {
       closest: byValue(lower ? 1 : -1), farthest: byValue(lower ? -1 : 1),
-      text: (a, b) => a.item.text.localeCompare(b.item.text, "en"),
-      topic: (a, b) => a.item.topic.localeCompare(b.item.topic, "en") || a.item.text.localeCompare(b.item.text, "en"),
+      text: (a, b) => collate(a.item.text, b.item.text),
+      topic: (a, b) => collate(a.item.topic, b.item.topic) || collate(a.item.text, b.item.text),
       n: (a, b) => (b.n ?? -1) - (a.n ?? -1),
     }[QUESTION_ORDERS.some(([key]) => key === state.order) ? state.order : "closest"];
     return rows.sort(order);
@@ -290,7 +290,7 @@ function CountryQuestions({ choice, code, blocks }) {
     ${!values && html`<p class="notice">Question-level numbers of this metric are not in this file${omitted.length ? ", to keep it small" : ""}; they are in similarity.question_country of the warehouse.</p>`}
     <div class="filters">
       <${Search} label="Search questions" value=${state.q || ""} onInput=${(q) => go(state, { q, page: "" }, { replace: true })} />
-      <${Menu} label="Topic" value=${state.topic || ""} options=${[["", "All topics"], ...topics.map((topic) => [topic, topic])]} onChange=${(topic) => go(state, { topic, page: "" })} />
+      <${Menu} label="Topic" value=${state.topic || ""} options=${[["", "All topics"], ...topics.map((topic) => [topic, capital(topic)])]} onChange=${(topic) => go(state, { topic, page: "" })} />
       <${Menu} label="Order" value=${state.order || "closest"} options=${QUESTION_ORDERS} onChange=${(order) => go(state, { order, page: "" })} />
     </div>
     <div class="bar"><p class="soft" role="status">${plural(shown.length, "question", "questions")} of ${thousands(all.length)}. Answers of people in ${countryName(code)} beside those of ${state.model} (${conditionName(state.condition)}).</p>
@@ -301,7 +301,7 @@ function CountryQuestions({ choice, code, blocks }) {
         const why = ["question", state.model, state.condition, state.source, item.question_id, label, wave];
         return html`<li key=${row}>
           <div class="about"><h3><a href=${link(state, { view: "question", item: item.question_id })}>${item.text || "(no text)"}</a></h3>
-            <p class="soft">${item.topic}${wave ? ` · wave ${wave}` : ""}${n == null ? "" : ` · ${thousands(n)} people`}${label !== countryName(code) ? ` · sample “${label}”` : ""}</p>
+            <p class="soft">${capital(item.topic)}${wave ? ` · wave ${wave}` : ""}${n == null ? "" : ` · ${thousands(n)} people`}${label !== countryName(code) ? ` · sample “${label}”` : ""}</p>
             <p class="verdict">${value == null ? "" : html`${metric.short} <b>${fixed(value)}</b> · `}<${Origin} state=${state} why=${why} label="Prompt, answer and source: ${item.text}">Prompt, answer and source<//></p>
             ${notes.length > 0 && html`<p class="warn">⚠ ${notes.join("; ")}</p>`}</div>
           <${Bars} item=${item} people=${slice(shares, humanStart[row], item.options.length)} model=${slice(probabilities, modelStart.get(item.question_id), item.options.length)} who=${countryName(code)} /></li>`;
@@ -329,7 +329,7 @@ function QuestionView({ choice }) {
     if (human.value("question", row) !== where) continue;
     const code = human.value("country", row);
     const sample = human.value("sample_type", row);
-    rows.push({ key: row, code, label: human.value("country_label", row), name: countryName(code) + (NATIONAL.has(sample) ? "" : ` (${sampleName(sample).toLowerCase()} sample)`), wave: human.value("wave", row), latest: human.value("is_latest_wave", row), n: human.value("n", row), share: slice(shares, humanStart[row], n), value: valueAt(values, row) });
+    rows.push({ key: row, code, label: human.value("country_label", row), name: countryName(code) + (NATIONAL.has(sample) ? "" : ` (${capital(sample).toLowerCase()} sample)`), wave: human.value("wave", row), latest: human.value("is_latest_wave", row), n: human.value("n", row), share: slice(shares, humanStart[row], n), value: valueAt(values, row) });
   }
   const share = (x) => html`<span class="tint" style=${{ "--share": x ?? 0 }}>${x == null ? "–" : (x * 100).toFixed(1)}</span>`;
   const waves = distinct(rows.map((row) => row.wave)).length > 1;
@@ -350,7 +350,7 @@ function QuestionView({ choice }) {
     { key: "origin", label: "Origin", cell: (row) => html`<${Origin} state=${state} why=${["question", row.partition.model_version, row.partition.condition, state.source, item.question_id, "", ""]} label="Prompt and answer of ${row.partition.model_version}, ${row.partition.condition}">Prompt and answer<//>` },
   ];
   const repeats = item.duplicate_of && questions.find((row) => row.question_id === item.duplicate_of);
-  return html`<p class="crumbs"><a href=${link(state, { view: "questions" })}>Questions</a> › ${item.topic}</p>
+  return html`<p class="crumbs"><a href=${link(state, { view: "questions" })}>Questions</a> › ${capital(item.topic)}</p>
     <h1 tabindex="-1" class="question">${item.text || "(no text)"}</h1>
     <p class="soft">${item.survey} · ${item.source_question} · topic by ${item.topic_method} · language ${item.language}</p>
     ${repeats && html`<p class="notice">The same question up to spelling as <a href=${link(state, { item: item.duplicate_of })}>${repeats.source_question}</a>.</p>`}
@@ -393,7 +393,7 @@ function QuestionsView({ choice }) {
   const columns = [
     { key: "question", label: "Question", sort: (row) => row.item.text, csv: (row) => row.item.text, cell: (row) => html`<a class="wrap" href=${link(state, { view: "question", item: row.item.question_id })}>${row.item.text || "(no text)"}</a>` },
     { key: "question_id", csv: (row) => row.item.question_id }, { key: "source_question", csv: (row) => row.item.source_question },
-    { key: "topic", label: "Topic", sort: (row) => row.item.topic, cell: (row) => row.item.topic, csv: (row) => row.item.topic },
+    { key: "topic", label: "Topic", sort: (row) => row.item.topic, cell: (row) => capital(row.item.topic), csv: (row) => row.item.topic },
     { key: "countries", label: "Countries", numeric: true, first: "high", sort: (row) => row.countries, cell: (row) => row.countries, csv: (row) => row.countries },
     { key: "answer", label: "Model's likeliest answer", sort: (row) => row.top, cell: (row) => html`<span class="wrap">${row.top || "–"}</span>`, csv: (row) => row.top },
     { key: "share", label: "Its probability", numeric: true, first: "high", sort: (row) => row.share, csv: (row) => row.share, cell: (row) => (row.share == null ? "–" : html`<${Origin} state=${state} why=${["question", state.model, state.condition, state.source, row.item.question_id, "", ""]} label="${percent(row.share)}, prompt and answer: ${row.item.text}">${percent(row.share)}<//>`) },
@@ -402,7 +402,7 @@ function QuestionsView({ choice }) {
   ];
   return html`${head}<div class="filters">
       <${Search} label="Search questions" value=${state.q || ""} onInput=${(q) => go(state, { q, page: "" }, { replace: true })} />
-      <${Menu} label="Topic" value=${state.topic || ""} options=${[["", "All topics"], ...topics.map((topic) => [topic, topic])]} onChange=${(topic) => go(state, { topic, page: "" })} /></div>
+      <${Menu} label="Topic" value=${state.topic || ""} options=${[["", "All topics"], ...topics.map((topic) => [topic, capital(topic)])]} onChange=${(topic) => go(state, { topic, page: "" })} /></div>
     <${SortTable} state=${state} name="list" columns=${columns} rows=${shown} start="question" caption="Questions of the source" page=${page} size=${size}
       file=${fileName("questions", state.source, state.model, state.condition)} note=${`${plural(shown.length, "question", "questions")} of ${thousands(all.length)}. On letters: probability that was on option letters. Order effect: how far the distribution moves when options are shown in another order.`} />
     <${Pages} state=${state} n=${shown.length} size=${size} page=${page} label="Pages of questions" />`;
