@@ -192,10 +192,11 @@ def map_scales(country: pd.DataFrame) -> dict[tuple[str, str, str], Scale]:
 
 
 def difference_scales(comparison: pd.DataFrame) -> dict[tuple[str, str, str], Scale]:
-    """Diverging classes by (source, metric, base) that hold 98 % of the differences."""
+    """Diverging classes by (source, metric, base) that hold 98 % of the national samples' differences."""
+    national = comparison[comparison["sample_type"].isin(NATIONAL)]
     return {
         (str(source), str(metric), str(base)): diverging(float(values.abs().quantile(0.98)))
-        for (source, metric, base), values in comparison.groupby(["source", "metric", "base"])["difference"]
+        for (source, metric, base), values in national.groupby(["source", "metric", "base"])["difference"]
     }
 
 

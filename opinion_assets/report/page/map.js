@@ -88,7 +88,7 @@ function WorldMap({ rows, colour, describe, hatched, hrefOf, label }) {
       <defs>
         <clipPath id="edge"><path d=${meta.edge} /></clipPath>
         <pattern id="hatching" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
-          <rect width="5" height="5" fill="none" /><line x1="0" y1="0" x2="0" y2="5" /></pattern>
+          <rect width="5" height="5" fill="none" /><line class="dark" x1="1" y1="0" x2="1" y2="5" /><line class="light" x1="2.4" y1="0" x2="2.4" y2="5" /></pattern>
       </defs>
       <path class="sea" d=${meta.edge} />
       <g clip-path="url(#edge)" class="lands">
