@@ -4,6 +4,7 @@
 
 Cost: random model distributions on GlobalOpinionQA's questions and countries, js_similarity base e, 1,000 resamples and
 9,999 sign patterns. The bare product is (resamples + sign patterns) × questions times questions × (series × countries).
+It is in double precision; the sign patterns' own products are in single precision.
 
 Level: in each of 2,000 simulated studies A and B are alike; shown is the share of p values ≤ 0.05 of the sign-flip
 test and of intervals that leave out 0, for symmetric differences (A and B exchangeable) and skewed ones with mean 0.
