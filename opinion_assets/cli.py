@@ -381,7 +381,7 @@ def export(
 
     files, empty = write_export(Store(data_dir()), out_dir, formats=formats.split(","), answers=answers)
     for file in files:
-        out.print(f"{file.path:48} {file.n_rows:>10,} rows {file.n_bytes:>12,} bytes")
+        out.print(f"{file.path:48} {file.n_rows:>10,} rows {file.n_bytes:>12,} bytes", soft_wrap=True)
     if empty:
         out.print(f"Empty, not written: {', '.join(empty)}")
     out.print(f"Data card: {out_dir / 'README.md'}. The data stay under their sources' licences.", soft_wrap=True)

@@ -167,7 +167,9 @@ def _patch(path: str, **style: Any) -> Any:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Outline
 
-    return PathPatch(Outline.make_compound_path(*(Outline(ring, closed=True) for ring in _rings(path))), **style)
+    # The last vertex of a closed path is not drawn to.
+    closed = (Outline([*ring, ring[0]], closed=True) for ring in _rings(path))
+    return PathPatch(Outline.make_compound_path(*closed), **style)
 
 
 def _map(rows: pd.DataFrame, column: str, scale: Scale, label: str, title: str, *, few: bool = False) -> "Figure":
