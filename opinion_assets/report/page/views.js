@@ -388,7 +388,7 @@ function QuestionsView({ choice }) {
   const shown = useMemo(() => all.filter(({ item }) => (!state.topic || item.topic === state.topic)
     && (!wanted || `${item.text} ${item.options.join(" ")} ${item.source_question}`.toLowerCase().includes(wanted))), [all, wanted, state.topic]);
   if (!blocks) return html`${head}<p>Unpacking …</p>`;
-  const size = 100;
+  const size = 50;
   const page = Math.min(Math.max(1, Number(state.page) || 1), Math.max(1, Math.ceil(shown.length / size)));
   const columns = [
     { key: "question", label: "Question", sort: (row) => row.item.text, csv: (row) => row.item.text, cell: (row) => html`<a class="wrap" href=${link(state, { view: "question", item: row.item.question_id })}>${row.item.text || "(no text)"}</a>` },
