@@ -206,7 +206,10 @@ def test_a_registry_line_added_while_the_daemon_runs_ends_in_the_warehouse_and_o
         automatic = [run for run in tags if run.get("opinion/started_by") == "automation"]
         assert {run.get("dagster/partition") for run in automatic} - {None} == {f"default|{version}"}
 
-        # Ctrl-C in a terminal reaches every process of the session.
+
+def test_ctrl_c_ends_every_process(demo: Workplace, tmp_path: Path) -> None:
+    with running_ui(copy_of(demo, tmp_path), {"OPINION_AUTOMATION": "off"}) as ui:
+        # In a terminal it reaches every process of the session.
         os.killpg(ui.process.pid, signal.SIGINT)
         ui.process.wait(120)
         deadline = time.monotonic() + 60
