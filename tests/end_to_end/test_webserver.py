@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import pytest
 
@@ -198,8 +199,14 @@ def test_a_registry_line_added_while_the_daemon_runs_ends_in_the_warehouse_and_o
         def on_the_map() -> bool:
             return version in map_rows(report)
 
+        def in_the_warehouse() -> bool:
+            try:
+                return place.query(scored)[0][0] > 80  # type: ignore[operator]
+            except duckdb.IOException:
+                return False  # a run writes at this moment
+
         ui.wait_for("the new model version on the map", on_the_map, seconds=900)
-        assert place.query(scored)[0][0] > 80  # type: ignore[operator]
+        ui.wait_for("the new model version in the warehouse", in_the_warehouse)
         # Exactly its partition: under the condition that the entry lists, and nothing of the other model version.
         runs = graphql(ui.url, "{ runsOrError(limit: 50) { ... on Runs { results { tags { key value } } } } }")
         tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in runs["runsOrError"]["results"]]
