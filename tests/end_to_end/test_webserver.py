@@ -245,6 +245,7 @@ def test_the_asset_graph_shows_the_pipeline_without_errors(server: tuple[Workpla
             page.get_by_text(group, exact=True).first.wait_for(timeout=120_000)
         page.goto(f"{url}/assets/similarity/country?view=overview", timeout=120_000)
         page.get_by_text("n_questions").first.wait_for(timeout=120_000)
+        page.goto(f"{url}/assets/similarity/country?view=checks", timeout=120_000)
         page.get_by_text("enough_questions").first.wait_for(timeout=120_000)
         browser.close()
     assert errors == []
