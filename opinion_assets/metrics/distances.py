@@ -6,6 +6,7 @@ shape (n_pairs,). A padding zero has the same effect as an option that nobody ch
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 Floats = NDArray[np.float64]
 
@@ -15,9 +16,9 @@ def check_distributions(p: Floats, *, tolerance: float = 1e-6) -> Floats:
     p = np.asarray(p, dtype=np.float64)
     if p.ndim != 2:
         raise ValueError(f"distributions must be a matrix (n_pairs, max_options), not of shape {p.shape}")
-    bad = ~((p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1) <= tolerance))
-    if bad.any():
-        row = int(bad.argmax())
+    total_is_one = np.abs(p @ np.ones(p.shape[1]) - 1) <= tolerance
+    if p.size and not (p.min() >= 0 and total_is_one.all()):
+        row = int((~((p >= 0).all(axis=1) & total_is_one)).argmax())
         raise ValueError(f"row {row} is no distribution: {p[row].tolist()}")
     return p
 
@@ -31,9 +32,8 @@ def js_divergence(p: Floats, q: Floats, *, base: float = np.e) -> Floats:
     if p.shape != q.shape:
         raise ValueError(f"{p.shape} and {q.shape} differ: both need the same pairs and options")
     m = (p + q) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(p > 0, p * np.log(p / m), 0.0) + np.where(q > 0, q * np.log(q / m), 0.0)
-    return np.maximum(terms.sum(axis=1) / 2, 0.0) / np.log(base)
+    # rel_entr(x, y) is x ln(x / y), and 0 where x is 0.
+    return np.maximum((rel_entr(p, m) + rel_entr(q, m)).sum(axis=1) / 2, 0.0) / np.log(base)
 
 
 def js_similarity(p: Floats, q: Floats, *, base: float = np.e) -> Floats:
