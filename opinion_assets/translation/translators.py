@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -283,7 +284,9 @@ class ModelTranslator:
             if key not in known
         }
         if missing:
-            known |= asyncio.run(self._ask_all(missing))
+            # In a thread of its own: the caller's may run an event loop already (a notebook).
+            with ThreadPoolExecutor(1) as pool:
+                known |= pool.submit(asyncio.run, self._ask_all(missing)).result()
         return [clean_reply(known[key]) for key in keys]
 
     def _key(self, prompt: str) -> str:

@@ -47,7 +47,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(store, page)
 
 
-@pytest.fixture(scope="session")
+# Not for the session: playwright runs an event loop in this thread for as long as it is open.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
     from playwright.sync_api import sync_playwright
 

@@ -1,5 +1,6 @@
 """Translators: apertium for real, a model over a real local HTTP server, the journal that keeps what was paid for."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -92,6 +93,13 @@ def test_a_model_translates_once_and_never_again(server: _Server, tmp_path: Path
     entry = next(iter(journal.read().values()))
     assert entry["cost_usd"] == pytest.approx(3 * 2.0 / 1e6)
     assert entry["model_reported"] == "served"
+
+
+def test_a_model_translates_where_an_event_loop_runs_already(server: _Server) -> None:
+    async def notebook() -> list[str]:
+        return ModelTranslator(model(server)).translate(["One"], "en", "tr")
+
+    assert asyncio.run(notebook()) == ["One"]
 
 
 def test_what_came_back_before_a_failure_is_kept(server: _Server, tmp_path: Path) -> None:
