@@ -16,7 +16,7 @@ def check_distributions(p: Floats, *, tolerance: float = 1e-6) -> Floats:
     p = np.asarray(p, dtype=np.float64)
     if p.ndim != 2:
         raise ValueError(f"distributions must be a matrix (n_pairs, max_options), not of shape {p.shape}")
-    total_is_one = np.abs(p @ np.ones(p.shape[1]) - 1) <= tolerance
+    total_is_one = np.abs(np.einsum("ij->i", p) - 1) <= tolerance
     if p.size and not (p.min() >= 0 and total_is_one.all()):
         row = int((~((p >= 0).all(axis=1) & total_is_one)).argmax())
         raise ValueError(f"row {row} is no distribution: {p[row].tolist()}")
