@@ -62,7 +62,8 @@ class Behaviour:
     request's content and how often that content came before, so never by timing.
 
     ``position_bias``: weight of each further position over the one before it; ``invalid``: share of sampled replies
-    that name no option; ``requests_per_s`` above which the server answers 429; ``usd_per_token``: what it charges.
+    that name no option; ``concurrent``: how many requests under way it takes, more get 429; ``usd_per_token``: what it
+    charges.
     ``token_factor`` multiplies the tokens it reports and charges. ``echo``: it repeats the API key wherever it can.
     """
 
@@ -73,7 +74,7 @@ class Behaviour:
     trickle_s: float = 0.01
     position_bias: float = 1.0
     invalid: float = 0.0
-    requests_per_s: float | None = None
+    concurrent: int | None = None
     usd_per_token: float = 1e-6
     token_factor: float = 1.0
     echo: bool = False
@@ -144,7 +145,6 @@ class StubServer:
         self.most_in_flight = 0
         self.url = ""
         self._routes: list[tuple[str, re.Pattern[str], Route]] = []
-        self._recent: list[float] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._connections: set[_Connection] = set()
@@ -214,12 +214,8 @@ class StubServer:
                 if draw < 0:
                     fault = name
                     break
-        if behaviour.requests_per_s is not None:
-            self._recent = [moment for moment in self._recent if moment > now - 1]
-            if len(self._recent) >= behaviour.requests_per_s:
-                fault = "429"
-            else:
-                self._recent.append(now)
+        if behaviour.concurrent is not None and self.in_flight > behaviour.concurrent:
+            fault = "429"
         answered = answer(request, behaviour, nth)
         charged = FAULTS[fault] if fault is not None else answered.status == 200
         usd = _tokens(answered) * behaviour.usd_per_token if charged else 0.0
