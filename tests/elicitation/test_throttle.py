@@ -77,7 +77,7 @@ def test_concurrency_falls_to_what_the_server_takes_and_everything_arrives(tmp_p
     with StubServer(concurrent=4, latency_s=0.1, retry_after_s=0.05) as server:
         report = run(tmp_path, server.url, 300, max_concurrency=64)
     assert report.n_asked == 300
-    # About 160; were the limit not to fall, backoff alone would leave more than 900, and some would run out of attempts.
+    # About 160; did the limit not fall, backoff alone would leave more than 900, and some would run out of attempts.
     refused = sum(seen.fault == "429" for seen in server.seen)
     assert 0 < refused < 450
 
