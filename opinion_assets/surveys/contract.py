@@ -102,8 +102,9 @@ def _first_of(cases: pd.DataFrame, frame: pd.DataFrame, file: str) -> InputError
     """One error for all broken rules: the first row that breaks one, and how many rows break each."""
     # A rule of the whole frame has a case for each column of a row, and says nothing of the column.
     whole = (cases["schema_context"] == "DataFrameSchema") & cases["index"].notna()
-    cases = pd.concat([cases[~whole], cases[whole].assign(column=None, failure_case=None)])
-    cases = cases.drop_duplicates(["check", "column", "index"])
+    cases = cases.astype({"column": object, "failure_case": object})
+    cases.loc[whole, ["column", "failure_case"]] = None
+    cases = pd.concat([cases[~whole], cases[whole]]).drop_duplicates(["check", "column", "index"])
     first = cases.iloc[0]
     row = None if pd.isna(first["index"]) else frame.loc[[first["index"]]].iloc[0]
     value = "" if first["failure_case"] is None else f" with {first['failure_case']!r}"

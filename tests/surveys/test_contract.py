@@ -11,6 +11,9 @@ from opinion_assets.surveys import contract
 from opinion_assets.surveys.base import SurveyData
 from opinion_assets.surveys.registry import load_source
 
+# pandas says so where frames with empty columns are put together: what it makes of them is going to change.
+pytestmark = pytest.mark.filterwarnings("error::FutureWarning")
+
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> SurveyData:
