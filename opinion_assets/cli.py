@@ -3,6 +3,8 @@
 Every run is a Dagster run in the instance at $DAGSTER_HOME; nothing is computed here.
 """
 
+import functools
+import inspect
 import json
 import logging
 import os
@@ -13,9 +15,9 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,66 +52,86 @@ DEMO_MODEL = "smollm2-135m-instruct-q4_1@0.1.2"
 DEMO_SOURCE = "wvs_embedded"
 DEMO_CONDITIONS = ["default", "cross_national:TUR", "cross_national:USA"]
 
-SourceOption = Annotated[
-    str,
-    typer.Option(
-        "--source",
-        "-s",
-        help="Survey source: a name of the catalogue (wvs_embedded), the path of a file, or name=path.",
-    ),
-]
-ModelOption = Annotated[
-    list[str], typer.Option("--model", "-m", help="Model version from the registry; repeatable.", show_default=False)
-]
-ConditionOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--condition",
-        "-c",
-        help="default, cross_national:<country, e.g. TUR> or linguistic:<language, e.g. tr>; repeatable.",
-    ),
-]
 _SAMPLING = "Method sampling"
-LimitOption = Annotated[int, typer.Option(help="Ask at most so many questions of the source; 0 asks all.")]
-OrdersOption = Annotated[
-    str, typer.Option(help="Option orders: identity, reversed, identity+reversed, permutations:K or all.")
-]
-OrderSeedOption = Annotated[int, typer.Option(help="Seed of the permutations.")]
-SamplesOption = Annotated[int, typer.Option("--samples", help=f"{_SAMPLING}: answers per question and round.")]
-MaxSamplesOption = Annotated[
-    int | None, typer.Option(help=f"{_SAMPLING}: rounds follow until --half-width is reached, up to so many answers.")
-]
-HalfWidthOption = Annotated[
-    float, typer.Option(help=f"{_SAMPLING}: half-width of the widest 95 % interval at which rounds end.")
-]
-TemperatureOption = Annotated[float | None, typer.Option(help="Temperature, 0 to 2; default: the registry's.")]
-MaxTokensOption = Annotated[int | None, typer.Option(help="Length of a reply, tokens; default: the registry's.")]
-SeedOption = Annotated[int, typer.Option(help=f"{_SAMPLING}: seed sent to servers that take one.")]
-BatchOption = Annotated[
-    bool, typer.Option("--batch", help="Ask through the provider's batch API: cheaper, and done within a day.")
-]
-AttemptsOption = Annotated[int, typer.Option(help="Attempts at a request before it is recorded as failed.")]
+
+
+@dataclass(frozen=True)
+class AskOptions:
+    """The options that `run` and `plan` share: what to ask whom and, named as fields of AskConfig, how."""
+
+    model: Annotated[
+        list[str],
+        typer.Option("--model", "-m", help="Model version from the registry; repeatable.", show_default=False),
+    ]
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source",
+            "-s",
+            help="Survey source: a name of the catalogue (wvs_embedded), the path of a file, or name=path.",
+        ),
+    ] = DEMO_SOURCE
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--condition",
+            "-c",
+            help="default, cross_national:<country, e.g. TUR> or linguistic:<language, e.g. tr>; repeatable.",
+        ),
+    ] = None
+    limit: Annotated[int, typer.Option(help="Ask at most so many questions of the source; 0 asks all.")] = 0
+    orders: Annotated[
+        str, typer.Option(help="Option orders: identity, reversed, identity+reversed, permutations:K or all.")
+    ] = "identity"
+    order_seed: Annotated[int, typer.Option(help="Seed of the permutations.")] = 0
+    n_samples: Annotated[int, typer.Option("--samples", help=f"{_SAMPLING}: answers per question and round.")] = 20
+    max_samples: Annotated[
+        int | None,
+        typer.Option(help=f"{_SAMPLING}: rounds follow until --half-width is reached, up to so many answers."),
+    ] = None
+    half_width: Annotated[
+        float, typer.Option(help=f"{_SAMPLING}: half-width of the widest 95 % interval at which rounds end.")
+    ] = 0.1
+    temperature: Annotated[float | None, typer.Option(help="Temperature, 0 to 2; default: the registry's.")] = None
+    max_tokens: Annotated[int | None, typer.Option(help="Length of a reply, tokens; default: the registry's.")] = None
+    seed: Annotated[int, typer.Option(help=f"{_SAMPLING}: seed sent to servers that take one.")] = 0
+    use_batch_api: Annotated[
+        bool, typer.Option("--batch", help="Ask through the provider's batch API: cheaper, and done within a day.")
+    ] = False
+
+    @property
+    def conditions(self) -> list[str]:
+        return self.condition or ["default"]
+
+    def how(self) -> dict[str, Any]:
+        """Fields of AskConfig."""
+        return {name: value for name, value in asdict(self).items() if name not in ("model", "source", "condition")}
+
+
+def _takes_ask_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, whose first parameter is an `AskOptions`, the options of that in its place."""
+    shared = inspect.signature(AskOptions).parameters
+
+    @functools.wraps(command)
+    def with_options(**values: Any) -> None:
+        command(AskOptions(**{name: values.pop(name) for name in shared}), **values)
+
+    _, *own = inspect.signature(command).parameters.values()
+    parameters = [*shared.values(), *own]
+    # What typer reads: the signature, and annotations of the same names.
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_options
 
 
 # ------------------------------------------------------------------ commands
 
 
 @app.command()
+@_takes_ask_options
 def run(
-    model: ModelOption,
-    source: SourceOption = DEMO_SOURCE,
-    condition: ConditionOption = None,
-    limit: LimitOption = 0,
-    orders: OrdersOption = "identity",
-    order_seed: OrderSeedOption = 0,
-    samples: SamplesOption = 20,
-    max_samples: MaxSamplesOption = None,
-    half_width: HalfWidthOption = 0.1,
-    temperature: TemperatureOption = None,
-    max_tokens: MaxTokensOption = None,
-    seed: SeedOption = 0,
-    batch: BatchOption = False,
-    max_attempts: AttemptsOption = 8,
+    options: AskOptions,
+    max_attempts: Annotated[int, typer.Option(help="Attempts at a request before it is recorded as failed.")] = 8,
     budget: Annotated[
         float | None, typer.Option(help="Stop before this command costs more, US dollars; default: no limit.")
     ] = None,
@@ -132,42 +154,20 @@ def run(
     Questions that were already answered are not asked again. A budget that is reached ends the command with exit code
     3; the answers bought until then are kept, the next run asks the rest, and --from-journal scores what is there.
     """
-    ask = {
-        "limit": limit, "orders": orders, "order_seed": order_seed, "n_samples": samples, "max_samples": max_samples,
-        "half_width": half_width, "temperature": temperature, "max_tokens": max_tokens, "seed": seed,
-        "use_batch_api": batch, "max_attempts": max_attempts, "project_budget_usd": project_budget,
-        "from_journal": from_journal,
+    ask = options.how() | {
+        "max_attempts": max_attempts, "project_budget_usd": project_budget, "from_journal": from_journal
     }  # fmt: skip
     if dry_run:
-        _plan(source, model, condition or ["default"], ask, as_json=False)
+        _plan(options.source, options.model, options.conditions, ask, as_json=False)
     else:
-        run_pipeline(source, model, condition or ["default"], budget=budget, **ask)
+        run_pipeline(options.source, options.model, options.conditions, budget=budget, **ask)
 
 
 @app.command()
-def plan(
-    model: ModelOption,
-    source: SourceOption = DEMO_SOURCE,
-    condition: ConditionOption = None,
-    limit: LimitOption = 0,
-    orders: OrdersOption = "identity",
-    order_seed: OrderSeedOption = 0,
-    samples: SamplesOption = 20,
-    max_samples: MaxSamplesOption = None,
-    half_width: HalfWidthOption = 0.1,
-    temperature: TemperatureOption = None,
-    max_tokens: MaxTokensOption = None,
-    seed: SeedOption = 0,
-    batch: BatchOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+@_takes_ask_options
+def plan(options: AskOptions, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show what `run` would ask and what it would cost. Sends nothing and stores nothing."""
-    ask = {
-        "limit": limit, "orders": orders, "order_seed": order_seed, "n_samples": samples, "max_samples": max_samples,
-        "half_width": half_width, "temperature": temperature, "max_tokens": max_tokens, "seed": seed,
-        "use_batch_api": batch,
-    }  # fmt: skip
-    _plan(source, model, condition or ["default"], ask, as_json=as_json)
+    _plan(options.source, options.model, options.conditions, options.how(), as_json=as_json)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Asking in Dagster: plans before, metadata and tags after, budgets that stop, settings that are checked."""
 
+import inspect
 import json
 import logging
 from collections.abc import Iterator
@@ -217,7 +218,15 @@ def test_every_setting_that_a_user_needs_is_in_the_config_and_described() -> Non
     assert {name: getattr(config, name) for name in shared} == {name: getattr(settings, name) for name in shared}
 
 
-# ------------------------------------------------------------------ plan on the command line
+# ------------------------------------------------------------------ run and plan on the command line
+
+
+def test_options_of_the_command_line_have_the_defaults_of_a_run_in_the_ui() -> None:
+    how = cli.AskOptions([MODEL]).how()
+    assert "limit" in how
+    assert how.items() <= AskConfig().model_dump().items()
+    attempts = inspect.signature(cli.run).parameters["max_attempts"].default
+    assert attempts == AskConfig().max_attempts
 
 
 def planned(*arguments: str) -> Any:
