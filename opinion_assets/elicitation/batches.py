@@ -24,7 +24,6 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -36,6 +35,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 import tenacity
 
+from opinion_assets.elicitation import retries
 from opinion_assets.elicitation.budget import Budget
 from opinion_assets.elicitation.journal import Journal
 from opinion_assets.elicitation.records import answered
@@ -55,6 +55,7 @@ _KEPT = timedelta(days=30)
 _PATIENCE_S = 3600.0
 # Requests of a batch that all fail at which a run gives up; fewer may be the questions' fault.
 _GIVE_UP_FROM = 25
+_RETRYABLE = tenacity.retry_if_exception(lambda error: isinstance(error, RequestFailed) and error.retryable)
 T = TypeVar("T")
 
 
@@ -401,29 +402,35 @@ class _Buyer:
 
     async def see_through(self, batch: "_Batch") -> None:
         """Buy a prepared batch and bring its answers home."""
-        n = 0
-        while batch.stage.batch_id is None:
-            n += 1
-            try:
-                batch_id = await self.api.create(
-                    batch.stage.name, batch.upload_file, batch.stage.n_requests, lambda: batch.enter("buying")
-                )
-            except RequestFailed as error:
-                maybe = batch.stage.stage == "buying" and (error.retryable or error.maybe_billed)
-                found = await self._found(batch) if maybe and not error.reason.startswith("HTTP 429") else None
-                if found is None:
-                    batch.enter("prepared")
-                    if not error.retryable or n >= self.settings.max_attempts:
-                        self._give_up(batch)
-                        raise OpinionAssetsError(
-                            f"{self.model.model_version}: the endpoint takes no batch: {error.reason}"
-                        ) from None
-                    await asyncio.sleep(_wait(n, error))
-                    continue
-                batch_id = found
-            batch.enter("bought", batch_id)
+        retrying = tenacity.AsyncRetrying(
+            retry=_RETRYABLE,
+            stop=tenacity.stop_after_attempt(self.settings.max_attempts),
+            wait=retries.wait,
+            reraise=True,
+        )
+        try:
+            batch.enter("bought", await retrying(self._buy, batch))
+        except RequestFailed as error:
+            self._give_up(batch)
+            raise OpinionAssetsError(
+                f"{self.model.model_version}: the endpoint takes no batch: {error.reason}"
+            ) from None
         batch.upload_file.unlink(missing_ok=True)
         await self._follow(batch)
+
+    async def _buy(self, batch: "_Batch") -> str:
+        """One attempt to create a prepared batch; returns the provider's id. After a failure it is prepared again."""
+        try:
+            return await self.api.create(
+                batch.stage.name, batch.upload_file, batch.stage.n_requests, lambda: batch.enter("buying")
+            )
+        except RequestFailed as error:
+            maybe = batch.stage.stage == "buying" and (error.retryable or error.maybe_billed)
+            found = await self._found(batch) if maybe and not error.reason.startswith("HTTP 429") else None
+            if found is not None:
+                return found
+            batch.enter("prepared")
+            raise
 
     async def take_up(self, batch: "_Batch") -> None:
         """Bring the answers of an earlier process's batch home, if it was bought."""
@@ -494,17 +501,20 @@ class _Buyer:
         costs: dict[int, float] = {}
         failures: dict[int, RequestFailed] = {}
         answers: dict[int, int] = {}
-        n = 0
-        doubtful = False
-        while True:
-            n += 1
-            doubtful = await self._insist(
+
+        async def read() -> bool:
+            unreadable = await self._insist(
                 lambda: self._download(batch, state, costs, failures, answers), batch, "be read"
             )
-            doubtful |= state.n_results is not None and len(costs) + len(failures) < state.n_results
-            if not doubtful or not state.files or n >= self.settings.max_attempts:
-                break
-            await asyncio.sleep(_wait(n, None))
+            return unreadable or (state.n_results is not None and len(costs) + len(failures) < state.n_results)
+
+        # What is missing may only have got lost on the way.
+        doubtful: bool = await tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_result(lambda doubtful: doubtful and bool(state.files)),
+            stop=tenacity.stop_after_attempt(self.settings.max_attempts),
+            wait=retries.wait,
+            retry_error_callback=lambda last: last.outcome is not None and last.outcome.result(),
+        )(read)
         for number, record in enumerate(batch.records):
             if number in costs:
                 continue
@@ -585,11 +595,11 @@ class _Buyer:
             self.report.n_retries += 1
 
         retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, RequestFailed) and error.retryable),
+            retry=_RETRYABLE,
             stop=tenacity.stop_all(
                 tenacity.stop_after_attempt(self.settings.max_attempts), tenacity.stop_after_delay(_PATIENCE_S)
             ),
-            wait=lambda state: _wait(state.attempt_number, state.outcome.exception() if state.outcome else None),
+            wait=retries.wait,
             before_sleep=note,
             reraise=True,
         )
@@ -605,9 +615,3 @@ class _Buyer:
                 f"{self.model.model_version}: {known} cannot {what}: {error.reason}; it stays recorded and the next "
                 "run takes it up"
             ) from error
-
-
-def _wait(n: int, error: BaseException | None) -> float:
-    """Seconds before the next attempt: exponential with full jitter, at most 30 s, never less than Retry-After."""
-    asked = error.retry_after if isinstance(error, RequestFailed) else None
-    return max(asked or 0.0, random.uniform(0.0, min(30.0, 0.25 * 2**n)))

@@ -27,7 +27,7 @@ import orjson
 import pandas as pd
 import tenacity
 
-from opinion_assets.elicitation import batches
+from opinion_assets.elicitation import batches, retries
 from opinion_assets.elicitation.budget import Budget
 from opinion_assets.elicitation.conditions import Condition
 from opinion_assets.elicitation.journal import Journal, is_paid, partition_folder, read
@@ -768,7 +768,7 @@ class _Collection:
 
         retrying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(self.settings.max_attempts),
-            wait=_wait,
+            wait=retries.wait,
             retry=tenacity.retry_if_exception(self._worth_retrying),
             sleep=self.pause,
             reraise=True,
@@ -942,13 +942,6 @@ class _Attempt:
             if work.stop is not None or alone:
                 raise _Stop(work.stop or work.budget_error())
             await asyncio.sleep(0.02)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds before the next attempt: exponential with full jitter, 0.25 s to 30 s, never less than Retry-After."""
-    error = state.outcome.exception() if state.outcome is not None else None
-    asked = error.retry_after if isinstance(error, RequestFailed) else None
-    return max(asked or 0.0, tenacity.wait_random_exponential(multiplier=0.25, max=30)(state))
 
 
 def _duration(seconds: float) -> str:
