@@ -1,8 +1,8 @@
 """Means with confidence intervals by a bootstrap clustered by question, topic or wave (Cameron, Gelbach & Miller 2008).
 
 One set of resamples of a source's clusters serves every country, metric, model and condition that answered the same
-questions: differences are then paired. Each series is computed by itself, in a fixed order, so its numbers are the same
-to the last bit however the work is divided among threads and workers.
+questions: differences are then paired. Products have one shape and BLAS one thread, so a series' numbers are the same
+to the last bit however the work is divided among threads and workers, and in any company.
 
 Belongs here: from values per question to means and intervals. Does not belong here: the values themselves
 (`distances`, sql/similarity), what a mean is read against (`references`), differences (`comparison`).
@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from threading import Lock
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import ndtr, ndtri
+from threadpoolctl import ThreadpoolController
 
 PARTITION = ["model_version", "condition", "source"]
 COUNTRY = ["country", "sample_type", "group_by", "group_value"]
@@ -28,8 +31,12 @@ INTERVALS = ("percentile", "bca")
 # What cluster_by may name, and the column that holds it.
 CLUSTERS = {"question": "question_id", "topic": "topic", "wave": "wave"}
 WORLD = "World"
-# Series whose resampled means are held at once: a block has 512 × n_resamples numbers and stays in the cache.
-_BLOCK = 512
+# Series whose resampled means are held at once: a block has 256 × n_resamples numbers.
+_BLOCK = 256
+# Rows of one product. A multiple of what BLAS kernels take at once, so that all rows are computed in the same way.
+_TILE = 16
+_BLAS_LOCK = Lock()
+_blas = lru_cache(maxsize=1)(ThreadpoolController)
 _ENDS = ["mean", "ci_low", "ci_high", "interval", "confidence", "cluster_by"]
 _NUMBERS = ["n_questions", "n_clusters", "n_effective", "order_effect", "invalid_rate", "n_resamples", "seed"]
 
@@ -50,9 +57,14 @@ def _weights(clusters: tuple[str, ...], n_resamples: int, seed: int) -> Floats:
     digest = hashlib.sha256("\n".join(clusters).encode()).digest()
     generator = np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
     n = len(clusters)
-    drawn = generator.integers(0, n, size=(n_resamples, n)) * n_resamples + np.arange(n_resamples)[:, None]
-    # Stored cluster by cluster: a series gathers the rows of its own clusters.
-    weights: Floats = np.bincount(drawn.ravel(), minlength=n * n_resamples).reshape(n, n_resamples).astype(np.float64).T
+    # Stored cluster by cluster, since a series takes the rows of its own clusters; counted a few resamples at a time,
+    # which stay in the cache.
+    weights = np.empty((n, n_resamples)).T
+    for start in range(0, n_resamples, 64):
+        part = weights[start : start + 64]
+        drawn = generator.integers(0, n, size=part.shape)
+        drawn += n * np.arange(len(part))[:, None]
+        part[:] = np.bincount(drawn.ravel(), minlength=part.size).reshape(part.shape)
     weights.flags.writeable = False
     return weights
 
@@ -100,37 +112,26 @@ def bootstrap_means(
     if unknown:
         raise ValueError(f"unknown interval {sorted(unknown)[0]!r}; there are {', '.join(INTERVALS)}")
     n_series, n_clusters = int(series.max()) + 1, weights.shape[1]
-    by_cluster = np.ascontiguousarray(weights.T)
-    sums = csr_array((values, (series, cluster)), shape=(n_series, n_clusters))
-    counts = csr_array((np.ones(len(values)), (series, cluster)), shape=(n_series, n_clusters))
-    for matrix in (sums, counts):
-        matrix.sum_duplicates()
+    shape = (n_series, n_clusters)
+    sums = csr_array((values, (series, cluster)), shape=shape)
+    sums.sum_duplicates()
+    if sums.nnz == len(values):
+        counts = csr_array((np.ones(len(values)), sums.indices, sums.indptr), shape=shape)
+    else:
+        counts = csr_array((np.ones(len(values)), (series, cluster)), shape=shape)
+        counts.sum_duplicates()
     first = sums.indptr[:-1]
     total, number = np.add.reduceat(sums.data, first), np.add.reduceat(counts.data, first)
     mean = total / number
     own = np.diff(sums.indptr)
     row = np.repeat(np.arange(n_series), own)
     n_effective = _effective(values - mean[series], series, sums.data - counts.data * mean[row], row, number, own)
-    acceleration = _acceleration(sums.data, counts.data, total, number, row, own)
-
-    # Countries were asked one set of questions for most metrics: the denominators of each set are computed once.
-    patterns: dict[bytes, int] = {}
-    pattern = np.empty(n_series, dtype=np.int64)
-    representative = []
-    for index, (start, stop) in enumerate(zip(counts.indptr[:-1], counts.indptr[1:], strict=True)):
-        name = counts.indices[start:stop].tobytes() + counts.data[start:stop].tobytes()
-        if name not in patterns:
-            patterns[name] = len(patterns)
-            representative.append(index)
-        pattern[index] = patterns[name]
-    drawn = counts[representative] @ by_cluster
-
+    acceleration = (
+        _acceleration(sums.data, counts.data, total, number, row, own) if "bca" in intervals else np.empty(n_series)
+    )
     quantiles = ((1 - confidence) / 2, (1 + confidence) / 2)
 
-    def block(start: int) -> dict[str, tuple[Floats, Floats]]:
-        here = slice(start, min(start + _BLOCK, n_series))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = (sums[here] @ by_cluster) / drawn[pattern[here]]
+    def ends_of(here: Integers, means: Floats) -> dict[str, tuple[Floats, Floats]]:
         means.sort(axis=1)  # NaN last
         valid = np.isfinite(means).sum(axis=1)
         ends: dict[str, tuple[Floats, Floats]] = {}
@@ -149,15 +150,67 @@ def bootstrap_means(
             ends["bca"] = sorted_quantile(means, valid, low), sorted_quantile(means, valid, high)
         return ends
 
-    with ThreadPoolExecutor(n_threads or os.cpu_count()) as pool:
-        blocks = list(pool.map(block, range(0, n_series, _BLOCK)))
-    enough = own > 1
-    low, high = {}, {}
-    for kind in intervals:
-        ends = [np.concatenate([part[kind][side] for part in blocks]) for side in (0, 1)]
-        both = enough & np.isfinite(ends[0]) & np.isfinite(ends[1])
-        low[kind], high[kind] = (np.where(both, end, np.nan) for end in ends)
+    low = {kind: np.full(n_series, np.nan) for kind in intervals}
+    high = {kind: np.full(n_series, np.nan) for kind in intervals}
+
+    def work(blocks: list[Integers]) -> None:
+        here = np.concatenate(blocks)
+        for kind, (lower, upper) in ends_of(here, _resampled(sums, counts, blocks, weights)).items():
+            both = (own[here] > 1) & np.isfinite(lower) & np.isfinite(upper)
+            low[kind][here], high[kind][here] = np.where(both, lower, np.nan), np.where(both, upper, np.nan)
+
+    # BLAS with one thread, and work for the threads here: how BLAS would divide a product changes its last bits.
+    with _BLAS_LOCK, _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads or os.cpu_count()) as pool:
+        list(pool.map(work, _blocks(counts)))
     return Intervals(mean, low, high, own.astype(np.int64), n_effective)
+
+
+def _blocks(counts: csr_array) -> list[list[Integers]]:
+    """The series, as lists of groups that have values in the same clusters; lists of about `_BLOCK` series."""
+    alike: dict[bytes, list[int]] = {}
+    for index, (start, stop) in enumerate(pairwise(counts.indptr.tolist())):
+        alike.setdefault(counts.indices[start:stop].tobytes() + counts.data[start:stop].tobytes(), []).append(index)
+    blocks: list[list[Integers]] = [[]]
+    size = 0
+    for group in alike.values():
+        for start in range(0, len(group), _BLOCK):
+            part = np.array(group[start : start + _BLOCK])
+            if size and size + len(part) > _BLOCK:
+                blocks.append([])
+                size = 0
+            blocks[-1].append(part)
+            size += len(part)
+    return blocks
+
+
+def _resampled(sums: csr_array, counts: csr_array, groups: list[Integers], weights: Floats) -> Floats:
+    """Resampled means, shape (n_series of all groups, n_resamples); NaN where a resample holds none of the values.
+
+    Of each group only the weights of its own clusters are multiplied, in tiles of `_TILE` rows: products of one shape,
+    in which a row's bits do not depend on its place or on the other rows.
+    """
+    by_cluster = weights.T
+    n_own = np.diff(counts.indptr)
+    means = np.empty((sum(map(len, groups)), len(weights)))
+    most = max(int(n_own[group[0]]) for group in groups)
+    room, tile = np.empty((most, len(weights))), np.zeros((_TILE, most))
+    done = 0
+    for group in groups:
+        n = n_own[group[0]]
+        first = slice(counts.indptr[group[0]], counts.indptr[group[0]] + n)
+        # Every index is one of the clusters; without "clip" NumPy would copy once more.
+        drawn = np.take(by_cluster, counts.indices[first], axis=0, out=room[:n], mode="clip")
+        # The last row of each tile: how many values a resample draws.
+        for start in range(0, len(group), _TILE - 1):
+            part = group[start : start + _TILE - 1]
+            tile[: len(part), :n] = sums.data[sums.indptr[part][:, None] + np.arange(n)]
+            tile[len(part) : -1, :n] = 0
+            tile[-1, :n] = counts.data[first]
+            product = tile[:, :n] @ drawn
+            with np.errstate(invalid="ignore", divide="ignore"):
+                np.divide(product[: len(part)], product[-1], out=means[done : done + len(part)])
+            done += len(part)
+    return means
 
 
 def sorted_quantile(ordered: Floats, n_valid: Integers, quantile: float | Floats) -> Floats:
