@@ -37,7 +37,7 @@ import tenacity
 
 from opinion_assets.elicitation import retries
 from opinion_assets.elicitation.budget import Budget
-from opinion_assets.elicitation.journal import Journal
+from opinion_assets.elicitation.journal import Journal, writing
 from opinion_assets.elicitation.records import answered
 from opinion_assets.elicitation.settings import ElicitationSettings
 from opinion_assets.errors import InputError, OpinionAssetsError
@@ -117,11 +117,13 @@ class _Batch:
 
     def remove(self) -> None:
         """Forget the batch: the stage file first, so that a kill on the way leaves nothing that looks unfinished."""
-        self.stage_file.unlink(missing_ok=True)
-        _sync(self.folder)
-        self.upload_file.unlink(missing_ok=True)
-        self.requests_file.unlink(missing_ok=True)
-        self.close()
+        try:
+            self.stage_file.unlink(missing_ok=True)
+            _sync(self.folder)
+            self.upload_file.unlink(missing_ok=True)
+            self.requests_file.unlink(missing_ok=True)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Release the lock."""
@@ -290,8 +292,11 @@ async def run(work: "_Collection", client: HttpClient) -> None:
     running: dict[asyncio.Task[None], _Batch] = {}
     try:
         while True:
-            while work.stop is None and (batch := buyer.prepare()) is not None:
-                running[asyncio.create_task(buyer.see_through(batch))] = batch
+            try:
+                while work.stop is None and (batch := buyer.prepare()) is not None:
+                    running[asyncio.create_task(buyer.see_through(batch))] = batch
+            except OpinionAssetsError as error:
+                work.stop = error
             if running:
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -339,25 +344,31 @@ class _Buyer:
     def prepare(self) -> "_Batch | None":
         """The next batch, with its money reserved; None where nothing is to be asked or (``no_room``) can be paid."""
         assert self.work is not None
-        self.no_room = False
-        while True:
-            batch = self._filled()
-            if not batch.records:
-                batch.remove()
-                return None
-            total = sum(batch.most_usd)
-            if self.budget.reserve(total):
-                batch.stage = replace(batch.stage, n_requests=len(batch.records), reserved_usd=total)
-                batch.enter("prepared")
-                return batch
-            # Another process took the money meanwhile.
-            for task in reversed(batch.tasks):
-                self.work.put_back(task)
-            batch.remove()
+        with writing(self.journal.folder):
+            while True:
+                batch = self._new()
+                try:
+                    self._fill(batch)
+                    total = sum(batch.most_usd)
+                    if batch.records and self.budget.reserve(total):
+                        batch.stage = replace(batch.stage, n_requests=len(batch.records), reserved_usd=total)
+                        batch.enter("prepared")
+                        return batch
+                    batch.remove()
+                except BaseException:
+                    with contextlib.suppress(OSError):
+                        batch.remove()
+                        self.budget.settle(batch.stage.reserved_usd, 0.0)
+                    raise
+                if not batch.records:
+                    return None
+                # Another process took the money meanwhile.
+                for task in reversed(batch.tasks):
+                    self.work.put_back(task)
 
-    def _filled(self) -> "_Batch":
+    def _fill(self, batch: "_Batch") -> None:
         assert self.work is not None
-        batch = self._new()
+        self.no_room = False
         room, total, size = self.budget.room_usd, 0.0, len(self.api.opening) + len(self.api.closing)
         with batch.requests_file.open("wb") as requests, batch.upload_file.open("wb") as upload:
             upload.write(self.api.opening)
@@ -384,7 +395,6 @@ class _Buyer:
             for file in (requests, upload):
                 file.flush()
                 os.fsync(file.fileno())
-        return batch
 
     def _new(self) -> "_Batch":
         assert self.work is not None
@@ -400,6 +410,13 @@ class _Buyer:
 
     # from a file to a batch
 
+    def _writing(self) -> contextlib.AbstractContextManager[None]:
+        return writing(self.journal.folder, "the journal cannot be written, so the batch is left to the next run")
+
+    def _enter(self, batch: "_Batch", stage: str, batch_id: str | None = None) -> None:
+        with self._writing():
+            batch.enter(stage, batch_id)
+
     async def see_through(self, batch: "_Batch") -> None:
         """Buy a prepared batch and bring its answers home."""
         retrying = tenacity.AsyncRetrying(
@@ -409,33 +426,35 @@ class _Buyer:
             reraise=True,
         )
         try:
-            batch.enter("bought", await retrying(self._buy, batch))
+            batch_id: str = await retrying(self._buy, batch)
         except RequestFailed as error:
             self._give_up(batch)
             raise OpinionAssetsError(
                 f"{self.model.model_version}: the endpoint takes no batch: {error.reason}"
             ) from None
-        batch.upload_file.unlink(missing_ok=True)
+        self._enter(batch, "bought", batch_id)
+        with self._writing():
+            batch.upload_file.unlink(missing_ok=True)
         await self._follow(batch)
 
     async def _buy(self, batch: "_Batch") -> str:
         """One attempt to create a prepared batch; returns the provider's id. After a failure it is prepared again."""
         try:
             return await self.api.create(
-                batch.stage.name, batch.upload_file, batch.stage.n_requests, lambda: batch.enter("buying")
+                batch.stage.name, batch.upload_file, batch.stage.n_requests, lambda: self._enter(batch, "buying")
             )
         except RequestFailed as error:
             maybe = batch.stage.stage == "buying" and (error.retryable or error.maybe_billed)
             found = await self._found(batch) if maybe and not error.reason.startswith("HTTP 429") else None
             if found is not None:
                 return found
-            batch.enter("prepared")
+            self._enter(batch, "prepared")
             raise
 
     async def take_up(self, batch: "_Batch") -> None:
         """Bring the answers of an earlier process's batch home, if it was bought."""
         if batch.stage.stage == "buying" and (batch_id := await self._found(batch)) is not None:
-            batch.enter("bought", batch_id)
+            self._enter(batch, "bought", batch_id)
         if batch.stage.batch_id is None:
             self._give_up(batch)
             return
@@ -456,8 +475,9 @@ class _Buyer:
 
     def _give_up(self, batch: "_Batch") -> None:
         """Drop a batch that was not bought."""
-        batch.remove()
-        self.budget.settle(batch.stage.reserved_usd, 0.0)
+        with self._writing():
+            batch.remove()
+            self.budget.settle(batch.stage.reserved_usd, 0.0)
         self._release(batch)
 
     def _release(self, batch: "_Batch") -> None:
@@ -523,9 +543,10 @@ class _Buyer:
             self._journal(record | {"error": error.reason, "cost_usd": costs[number], "batch": state.batch_id})
             self.report.n_failed += 1
             self.report.failures[error.reason] += 1
-        self.journal.sync()
-        batch.remove()
-        self.budget.settle(batch.stage.reserved_usd, sum(costs.values()))
+        with self._writing():
+            self.journal.sync()
+            batch.remove()
+            self.budget.settle(batch.stage.reserved_usd, sum(costs.values()))
         self._release(batch)
         if self.work is not None:
             for number, task in enumerate(batch.tasks):
@@ -579,14 +600,11 @@ class _Buyer:
         return cost, answer
 
     def _journal(self, record: dict[str, Any]) -> None:
-        try:
+        with self._writing():  # where that fails, the provider still has the answer
             self.journal.append(record)
-        except OSError as error:  # the provider still has the answer, and the batch stays recorded
-            raise InputError(
-                f"the journal cannot be written: {error.strerror}; the next run takes up the batch",
-                file=self.journal.folder,
-            ) from None
-        self.report.cost_usd += record["cost_usd"]
+            self.report.cost_usd += record["cost_usd"]
+            if self.journal.trouble is not None:
+                raise self.journal.trouble
 
     async def _insist(self, call: Callable[[], Awaitable[T]], batch: "_Batch", what: str) -> T:
         """Repeat what costs nothing until it succeeds or the provider has been out of reach for long."""

@@ -30,7 +30,7 @@ import tenacity
 from opinion_assets.elicitation import batches, retries
 from opinion_assets.elicitation.budget import Budget
 from opinion_assets.elicitation.conditions import Condition
-from opinion_assets.elicitation.journal import Journal, is_paid, partition_folder, read
+from opinion_assets.elicitation.journal import Journal, is_paid, partition_folder, read, unwritable, writing
 from opinion_assets.elicitation.prompts import ENGLISH, Instructions, render
 from opinion_assets.elicitation.records import answered
 from opinion_assets.elicitation.settings import ElicitationSettings, samples_wanted
@@ -223,14 +223,13 @@ def collect(
     started = time.monotonic()
     folder = partition_folder(journal_dir, model.model_version, condition.key)
     with contextlib.ExitStack() as stack:
-        with _unwritable(journal_dir):
+        with writing(journal_dir, "the budget's ledger cannot be opened, so nothing was asked"):
             budget = Budget(journal_dir / "spent", budget_usd, project_budget_usd)
         stack.callback(budget.close)
         if batches.has_left_over(folder):
             with Journal(folder) as journal:
                 _run_async(model, None, lambda client: batches.resume(client, model, settings, journal, budget, report))
-        with _unwritable(folder):
-            journal = stack.enter_context(Journal(folder))
+        journal = stack.enter_context(Journal(folder))
         lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         work = _Collection(planner, journal, budget, report, None if progress is None else lines.put)
         stack.callback(work.close)
@@ -252,15 +251,6 @@ def collect(
     if progress is not None:
         progress(report.line(report.n_requested))
     return report
-
-
-@contextlib.contextmanager
-def _unwritable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        problem = f"the journal cannot be opened, so nothing was asked: {error.strerror}"
-        raise InputError(problem, file=error.filename or folder) from None
 
 
 def _check_askable(model: ModelVersion, settings: ElicitationSettings) -> None:
@@ -644,8 +634,7 @@ class _Collection:
         except OSError:
             self._unwritten.append(record)
         if self.journal.trouble is not None and self.stop is None:
-            reason = self.journal.trouble.strerror or self.journal.trouble
-            self.stop = InputError(f"the journal cannot be written: {reason}", file=self.journal.folder)
+            self.stop = unwritable(self.journal.trouble, self.journal.folder)
 
     def _write_elsewhere(self) -> None:
         """Last resort for answers that were paid for and that the journal does not take."""
@@ -684,7 +673,7 @@ class _Collection:
             try:
                 await loop.run_in_executor(None, self._sync_now)
             except OSError as error:
-                self.stop = InputError(f"the journal cannot be written: {error.strerror}", file=self.journal.folder)
+                self.stop = unwritable(error, self.journal.folder)
                 return
 
     def _sync_now(self) -> None:
@@ -925,7 +914,7 @@ class _Attempt:
                 try:
                     work.budget.settle(most, spent)
                 except OSError as error:
-                    work.stop = InputError(f"the budget's ledger cannot be written: {error.strerror}")
+                    work.stop = unwritable(error, work.journal.folder, "the budget's ledger cannot be written")
         return reply
 
     async def _reserve(self) -> float:

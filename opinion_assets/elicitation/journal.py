@@ -54,6 +54,20 @@ def partition_folder(journal_dir: Path, model_version: str, condition: str) -> P
     return journal_dir / path_key(model_version) / path_key(condition)
 
 
+def unwritable(error: OSError, folder: Path, problem: str = "the journal cannot be written") -> InputError:
+    """What is raised for a write that failed: the ``problem``, the system's reason, and the file or its ``folder``."""
+    return InputError(f"{problem}: {error.strerror or error}", file=error.filename or folder)
+
+
+@contextlib.contextmanager
+def writing(folder: Path, problem: str = "the journal cannot be written") -> Iterator[None]:
+    """In here an :class:`OSError` becomes the :class:`InputError` of :func:`unwritable`."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(error, folder, problem) from None
+
+
 def is_paid(record: Mapping[str, Any]) -> bool:
     """Whether a record holds an answer, readable or not. Failed requests are asked again, answers never."""
     return record["status"] != "failed"
@@ -86,18 +100,19 @@ class Journal:
         if self.folder in _open_here:
             # POSIX locks do not part threads of one process.
             raise InputError("this process is collecting this partition already", file=self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _open_here.add(self.folder)
-        try:
-            os.close(os.open(self.folder / _COMPACT_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
-            self._claims = os.open(self.folder / "claims", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            self._announce()
-            if len(segments(self.folder)) >= _COMPACT_FROM:
-                compact(self.folder)
-            self.refresh()
-        except BaseException:
-            self.close()
-            raise
+        with writing(self.folder, "the journal cannot be opened, so nothing was asked"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _open_here.add(self.folder)
+            try:
+                os.close(os.open(self.folder / _COMPACT_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
+                self._claims = os.open(self.folder / "claims", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                self._announce()
+                if len(segments(self.folder)) >= _COMPACT_FROM:
+                    compact(self.folder)
+                self.refresh()
+            except BaseException:
+                self.close()
+                raise
         return self
 
     def __exit__(
@@ -190,9 +205,7 @@ class Journal:
             if error.errno in _NO_RESERVE_HERE and self._fd is not None:
                 self._free_reserve()
                 return
-            raise InputError(
-                f"the journal cannot be written, so nothing was asked: {error.strerror}", file=self.folder
-            ) from None
+            raise unwritable(error, self.folder, "the journal cannot be written, so nothing was asked") from None
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write a record. When this returns it survives the end of the process; :meth:`sync` is for power cuts.

@@ -1,7 +1,8 @@
 """One collection over HTTP as a function of plain values, so that a process of its own can run it and be killed.
 
 ``python -m tests.elicitation.collector JOURNAL URL N [FIELD=JSON …]`` does the same and prints the report as JSON, or
-the error's name and text. The field ``file_size`` limits the size of any file this process writes.
+the error's name and text. The field ``file_size`` limits the size of any file this process writes; with the field
+``batch`` the collection goes through the batch API.
 """
 
 import dataclasses
@@ -22,6 +23,7 @@ from opinion_assets.elicitation.conditions import Condition
 from opinion_assets.elicitation.journal import partition_folder, read
 from opinion_assets.errors import BudgetError, OpinionAssetsError
 from opinion_assets.models.registry import ModelVersion
+from tests.elicitation import batch_collector
 from tests.elicitation.batch_collector import questions
 from tests.elicitation.server import StubServer, content_of
 
@@ -139,7 +141,10 @@ def main() -> None:
     if limit := fields.pop("file_size", None):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     try:
-        report = run(journal, url, int(n), progress=lambda line: print(line, flush=True), **fields)
+        if fields.pop("batch", False):
+            report = batch_collector.run(journal, url, int(n), **fields)
+        else:
+            report = run(journal, url, int(n), progress=lambda line: print(line, flush=True), **fields)
     except (OpinionAssetsError, KeyboardInterrupt) as error:
         print(json.dumps({"error": type(error).__name__, "message": str(error)}))
     else:

@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -236,6 +238,46 @@ def test_a_batch_that_the_provider_does_not_know_is_given_up_only_when_it_is_too
         report = run(tmp_path, server.url, 3)
     assert report.n_asked == 3
     assert set(failed(tmp_path)) == {"no result came: the provider keeps the batch no longer"}
+
+
+# ------------------------------------------------------------------ a full disk
+
+
+def on(disk: str, folder: Path, url: str, n: int) -> dict[str, Any]:
+    """What a batch collection says of itself that runs on the small disk, which is copied to ``copy`` afterwards."""
+    command = f"{sys.executable} -m tests.elicitation.collector {folder}/disk {url} {n} batch=true"
+    script = f"{disk} && {command} && cp -r {folder}/disk {folder}/copy"
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", script], text=True, capture_output=True, check=True)
+    outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return outcome
+
+
+def test_a_disk_that_is_full_while_a_batch_is_read_leaves_it_to_the_next_run(small_disk: str, tmp_path: Path) -> None:
+    n = 800
+    with BatchServer() as server:
+        outcome = on(small_disk, tmp_path, server.url, n)
+        assert outcome["error"] == "InputError"
+        assert (
+            "the journal cannot be written, so the batch is left to the next run: No space left" in outcome["message"]
+        )
+        assert 0 < len(paid(tmp_path / "copy")) < n
+        assert len(batches.unfinished(partition_folder(tmp_path / "copy", "stub@1", "default"))) == 1
+        run(tmp_path / "copy", server.url, n)
+        assert_bought_once(server, tmp_path / "copy", n, "chat_logprobs")
+
+
+def test_a_disk_without_room_for_a_batchs_requests_costs_nothing_and_keeps_nothing(
+    small_disk: str, tmp_path: Path
+) -> None:
+    with BatchServer() as server:
+        outcome = on(small_disk, tmp_path, server.url, 4000)
+        assert outcome["error"] == "InputError"
+        assert "the journal cannot be written: No space left on device" in outcome["message"]
+        assert not server.operations
+        assert ledger_usd(tmp_path / "copy") == 0
+        assert list((partition_folder(tmp_path / "copy", "stub@1", "default") / "batches").iterdir()) == []
+        run(tmp_path / "copy", server.url, 5)
+        assert_bought_once(server, tmp_path / "copy", 5, "chat_logprobs")
 
 
 # ------------------------------------------------------------------ money

@@ -266,17 +266,6 @@ def test_a_limit_on_file_sizes_only_makes_more_files(tmp_path: Path) -> None:
     assert all(file.read_bytes().endswith(b"\n") for file in files)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> str:
-    """The beginning of a shell command that has a 1.4 MB file system at ``tmp_path/disk``."""
-    (tmp_path / "disk").mkdir()
-    start = f"mount -t tmpfs -o size=1400k tmpfs {tmp_path}/disk"
-    tried = subprocess.run(["unshare", "-rm", "sh", "-c", start], check=False, capture_output=True)
-    if tried.returncode:
-        pytest.skip(f"no file system of limited size can be mounted here: {tried.stderr.decode().strip()}")
-    return start
-
-
 def test_a_full_disk_ends_the_run_and_keeps_what_was_bought(small_disk: str, tmp_path: Path) -> None:
     copy = f"cp -r {tmp_path}/disk {tmp_path}/copy"
     with StubServer(latency_s=0.01) as server:

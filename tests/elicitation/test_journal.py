@@ -218,7 +218,7 @@ def test_what_a_process_wrote_that_came_and_went_is_caught_up_with(tmp_path: Pat
 
 def test_a_journal_below_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(InputError, match=r"file .*partition: the journal cannot be opened.*: Not a directory"):
         Journal(tmp_path / "file" / "partition").__enter__()
     folder = tmp_path / "partition"
     with Journal(folder) as journal:
