@@ -51,7 +51,13 @@ class PairedConfig(dg.Config):
     intervals: list[str] = Field(default=["percentile"], description="Kinds of interval: percentile, bca.")
 
     def settings(self) -> Settings:
-        return Settings(self.n_resamples, self.n_permutations, self.seed, self.confidence, tuple(self.intervals))
+        return Settings(
+            n_resamples=self.n_resamples,
+            n_permutations=self.n_permutations,
+            seed=self.seed,
+            confidence=self.confidence,
+            intervals=tuple(self.intervals),
+        )
 
 
 class MetricsConfig(PairedConfig):

@@ -27,7 +27,7 @@ from opinion_assets.assets.common import (
     table_asset,
     unique_rows,
 )
-from opinion_assets.metrics.bootstrap import country_intervals, region_intervals, topic_intervals
+from opinion_assets.metrics.bootstrap import Settings, country_intervals, region_intervals, topic_intervals
 from opinion_assets.metrics.references import references
 from opinion_assets.report.figures import small_maps
 from opinion_assets.warehouse import read_sql
@@ -105,15 +105,14 @@ class BootstrapConfig(dg.Config):
     intervals: list[str] = Field(default=["percentile"], description="Kinds of interval: percentile, bca.")
     cluster_by: str = Field(default="question", description="What is resampled: question, topic or wave.")
 
-    def how(self) -> dict[str, Any]:
-        """Keyword arguments of the functions of `opinion_assets.metrics.bootstrap`."""
-        return {
-            "n_resamples": self.n_resamples,
-            "seed": self.seed,
-            "confidence": self.confidence,
-            "intervals": self.intervals,
-            "cluster_by": self.cluster_by,
-        }
+    def settings(self) -> Settings:
+        return Settings(
+            n_resamples=self.n_resamples,
+            seed=self.seed,
+            confidence=self.confidence,
+            intervals=tuple(self.intervals),
+            cluster_by=self.cluster_by,
+        )
 
 
 def interval_misses_mean(frame: pd.DataFrame) -> pd.DataFrame:
@@ -168,9 +167,9 @@ def country(context: dg.AssetExecutionContext, config: BootstrapConfig, store: S
     partition = partition_of(context)
     frame = country_intervals(
         target.read("similarity.question_country", **partition),
+        config.settings(),
         answers=target.read("response.distribution", **partition),
         topics=target.read("question.question"),
-        **config.how(),
     )
     default = frame[(frame["metric"] == "js_similarity") & (frame["base"] == "e") & (frame["group_by"] == "")]
     ranked = default.drop_duplicates(COUNTRY).sort_values("mean", ascending=False)
@@ -219,8 +218,8 @@ def topic(context: dg.AssetExecutionContext, config: BootstrapConfig, store: Sto
     frame = topic_intervals(
         target.read("similarity.question_country", **partition),
         target.read("question.question"),
+        config.settings(),
         answers=target.read("response.distribution", **partition),
-        **config.how(),
     )
     yield from store_tables(
         context,
@@ -256,9 +255,9 @@ def region(context: dg.AssetExecutionContext, config: BootstrapConfig, store: St
     frame = region_intervals(
         target.read("similarity.question_country", **partition),
         target.read("question.country"),
+        config.settings(),
         answers=target.read("response.distribution", **partition),
         topics=target.read("question.question"),
-        **config.how(),
     )
     default = frame[(frame["metric"] == "js_similarity") & (frame["base"] == "e")]
     ranked = default.drop_duplicates(REGION).sort_values("mean", ascending=False)

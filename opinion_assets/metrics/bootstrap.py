@@ -246,29 +246,57 @@ def _acceleration(sums: Floats, counts: Floats, total: Floats, number: Floats, r
     return np.nan_to_num(acceleration, posinf=0, neginf=0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Resampling:
+    """What every bootstrap is told: ``n_resamples``, their seed, the nominal coverage and the kinds of interval.
+
+    Raises ValueError for an unknown kind of interval.
+    """
+
+    n_resamples: int = 1000
+    seed: int = 20230628
+    confidence: float = 0.95
+    intervals: tuple[str, ...] = ("percentile",)
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.intervals) - set(INTERVALS))
+        if unknown:
+            raise ValueError(f"unknown interval {unknown[0]!r}; there are {', '.join(INTERVALS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Resampling):
+    """How the intervals of means are computed. ``cluster_by``, a key of `CLUSTERS`, says what is resampled.
+
+    Raises ValueError for an unknown kind of interval or cluster.
+    """
+
+    cluster_by: str = "question"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.cluster_by not in CLUSTERS:
+            raise ValueError(f"unknown cluster_by {self.cluster_by!r}; there are {', '.join(CLUSTERS)}")
+
+
 def mean_intervals(
     frame: pd.DataFrame,
     by: Sequence[str],
+    settings: Settings | None = None,
     *,
     universe: Sequence[str] = ("source",),
-    cluster_by: str = "question",
-    n_resamples: int = 1000,
-    seed: int = 20230628,
-    confidence: float = 0.95,
-    intervals: Sequence[str] = ("percentile",),
 ) -> pd.DataFrame:
     """One row for each group of ``by`` and kind of interval, with its mean and interval; sorted by both.
 
     ``frame`` has the columns of ``by``, ``question_id``, ``value``, the column of the clusters (``topic``, ``wave``)
     and, where known, ``order_effect``, ``n_invalid`` and ``n_answers`` of the question behind each value. Clusters are
-    resampled within each group of ``universe``, whose columns are among those of ``by``. Raises ValueError for an
-    unknown kind of interval or cluster, and for a cluster column that is missing.
+    resampled within each group of ``universe``, whose columns are among those of ``by``. Raises ValueError for a
+    cluster column that is missing.
     """
-    if cluster_by not in CLUSTERS:
-        raise ValueError(f"unknown cluster_by {cluster_by!r}; there are {', '.join(CLUSTERS)}")
-    column = CLUSTERS[cluster_by]
+    settings = settings or Settings()
+    column = CLUSTERS[settings.cluster_by]
     if column not in frame:
-        raise ValueError(f"cluster_by {cluster_by!r} needs the column {column!r}")
+        raise ValueError(f"cluster_by {settings.cluster_by!r} needs the column {column!r}")
     parts = []
     for _, part in frame.groupby(list(universe), sort=True, observed=True):
         cluster, names = pd.factorize(part[column], sort=True)
@@ -278,9 +306,9 @@ def mean_intervals(
             part["value"].to_numpy(dtype=np.float64),
             series,
             cluster,
-            cluster_weights(names.tolist(), n_resamples, seed),
-            confidence=confidence,
-            intervals=intervals,
+            cluster_weights(names.tolist(), settings.n_resamples, settings.seed),
+            confidence=settings.confidence,
+            intervals=settings.intervals,
         )
         n_questions = _distinct(series, pd.factorize(part["question_id"])[0])
         keys = (
@@ -288,17 +316,19 @@ def mean_intervals(
             .index.to_frame(index=False)
             .assign(
                 mean=found.mean,
-                cluster_by=cluster_by,
-                confidence=confidence,
+                cluster_by=settings.cluster_by,
+                confidence=settings.confidence,
                 n_questions=n_questions,
                 n_clusters=found.n_clusters,
                 n_effective=np.minimum(found.n_effective, n_questions),
                 **_diagnostics(part, series),
-                n_resamples=n_resamples,
-                seed=seed,
+                n_resamples=settings.n_resamples,
+                seed=settings.seed,
             )
         )
-        parts += [keys.assign(ci_low=found.low[kind], ci_high=found.high[kind], interval=kind) for kind in intervals]
+        parts += [
+            keys.assign(ci_low=found.low[kind], ci_high=found.high[kind], interval=kind) for kind in settings.intervals
+        ]
     columns = [*by, *_ENDS, *_NUMBERS]
     if not parts:
         return pd.DataFrame(columns=columns)
@@ -345,14 +375,10 @@ def _scored(question_country: pd.DataFrame, answers: pd.DataFrame | None, topics
 
 def country_intervals(
     question_country: pd.DataFrame,
+    settings: Settings | None = None,
     *,
     answers: pd.DataFrame | None = None,
     topics: pd.DataFrame | None = None,
-    cluster_by: str = "question",
-    n_resamples: int = 1000,
-    seed: int = 20230628,
-    confidence: float = 0.95,
-    intervals: Sequence[str] = ("percentile",),
 ) -> pd.DataFrame:
     """Rows of ``similarity.country`` from rows of ``similarity.question_country``, newest waves only.
 
@@ -362,51 +388,35 @@ def country_intervals(
     return mean_intervals(
         _scored(question_country, answers, topics),
         [*PARTITION, *COUNTRY, *METRIC],
+        settings,
         universe=PARTITION,
-        cluster_by=cluster_by,
-        n_resamples=n_resamples,
-        seed=seed,
-        confidence=confidence,
-        intervals=intervals,
     )
 
 
 def topic_intervals(
     question_country: pd.DataFrame,
     topics: pd.DataFrame,
+    settings: Settings | None = None,
     *,
     answers: pd.DataFrame | None = None,
-    cluster_by: str = "question",
-    n_resamples: int = 1000,
-    seed: int = 20230628,
-    confidence: float = 0.95,
-    intervals: Sequence[str] = ("percentile",),
 ) -> pd.DataFrame:
     """Rows of ``similarity.topic``: as `country_intervals`, by topic too, whole countries only."""
     whole = question_country[question_country["group_by"] == ""]
     return mean_intervals(
         _scored(whole, answers, topics),
         [*PARTITION, "country", "sample_type", "topic", *METRIC],
+        settings,
         universe=PARTITION,
-        cluster_by=cluster_by,
-        n_resamples=n_resamples,
-        seed=seed,
-        confidence=confidence,
-        intervals=intervals,
     )
 
 
 def region_intervals(
     question_country: pd.DataFrame,
     regions: pd.DataFrame,
+    settings: Settings | None = None,
     *,
     answers: pd.DataFrame | None = None,
     topics: pd.DataFrame | None = None,
-    cluster_by: str = "question",
-    n_resamples: int = 1000,
-    seed: int = 20230628,
-    confidence: float = 0.95,
-    intervals: Sequence[str] = ("percentile",),
 ) -> pd.DataFrame:
     """Rows of ``similarity.region`` from rows of ``similarity.question_country``, newest waves of whole countries.
 
@@ -426,14 +436,7 @@ def region_intervals(
     per_question = frame.groupby([*by, "question_id"], sort=True).agg(
         value=("value", "mean"), wave=("wave", "max"), **{name: (name, "first") for name in of_question}
     )
-    table = mean_intervals(
-        per_question.reset_index(),
-        by,
-        universe=PARTITION,
-        cluster_by=cluster_by,
-        n_resamples=n_resamples,
-        seed=seed,
-        confidence=confidence,
-        intervals=intervals,
-    ).merge(n_countries, on=by, how="left", validate="many_to_one")
+    table = mean_intervals(per_question.reset_index(), by, settings, universe=PARTITION).merge(
+        n_countries, on=by, how="left", validate="many_to_one"
+    )
     return table[[*by, *_ENDS, "n_countries", *_NUMBERS]]

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import false_discovery_control
 
-from opinion_assets.metrics.bootstrap import INTERVALS, cluster_weights, sorted_quantile
+from opinion_assets.metrics.bootstrap import Resampling, cluster_weights, sorted_quantile
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,24 +46,11 @@ _COLUMNS_AT_ONCE = 4096
 _FLIPS_AT_ONCE = 1000
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How differences are tested.
+@dataclass(frozen=True, kw_only=True)
+class Settings(Resampling):
+    """How differences are tested: by a bootstrap, and by ``n_permutations`` random sign patterns from the same seed."""
 
-    ``n_resamples`` of the bootstrap, ``n_permutations`` random sign patterns, the seed of both, the nominal coverage
-    and the kinds of interval.
-    """
-
-    n_resamples: int = 1000
     n_permutations: int = 9999
-    seed: int = 20230628
-    confidence: float = 0.95
-    intervals: tuple[str, ...] = ("percentile",)
-
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.intervals) - set(INTERVALS))
-        if unknown:
-            raise ValueError(f"unknown interval {unknown[0]!r}; there are {', '.join(INTERVALS)}")
 
 
 @dataclass(frozen=True)

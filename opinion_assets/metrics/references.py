@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from opinion_assets.metrics.bootstrap import METRIC, mean_intervals
+from opinion_assets.metrics.bootstrap import METRIC, Settings, mean_intervals
 from opinion_assets.metrics.distances import measure
 
 SAMPLE = ["source", "country", "sample_type"]
@@ -78,7 +78,7 @@ def references(
     values = pd.concat([values for values, _ in parts], ignore_index=True)
     details = pd.concat([details for _, details in parts], ignore_index=True)
     by = [*SAMPLE, "reference", *METRIC]
-    table = mean_intervals(values, by, n_resamples=n_resamples, seed=seed, confidence=confidence)
+    table = mean_intervals(values, by, Settings(n_resamples=n_resamples, seed=seed, confidence=confidence))
     table = table.astype(dict.fromkeys(by, object)).merge(details, on=by, how="outer", validate="one_to_one")
     unknown = table["mean"].isna()
     table["n_questions"] = table["n_questions"].fillna(0).astype("int64")

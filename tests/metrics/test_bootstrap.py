@@ -5,12 +5,15 @@ import pandas as pd
 import pytest
 
 from opinion_assets.metrics.bootstrap import (
+    Settings,
     bootstrap_means,
     cluster_weights,
     country_intervals,
     region_intervals,
     topic_intervals,
 )
+
+BY_TOPIC = Settings(cluster_by="topic")
 
 
 def question_country(
@@ -29,7 +32,7 @@ def question_country(
 
 def test_mean_and_interval_of_a_normal_sample() -> None:
     frame = question_country(n=200)
-    row = country_intervals(frame, n_resamples=4000).iloc[0]
+    row = country_intervals(frame, Settings(n_resamples=4000)).iloc[0]
     error = frame["value"].std() / np.sqrt(200)
     assert row["mean"] == pytest.approx(frame["value"].mean())
     assert row["ci_low"] == pytest.approx(row["mean"] - 1.96 * error, abs=0.2 * error)
@@ -42,7 +45,8 @@ def test_same_seed_same_table_however_it_is_divided() -> None:
     together = country_intervals(pd.concat(frames).sample(frac=1, random_state=3))
     apart = pd.concat([country_intervals(frame) for frame in frames]).sort_values("country", ignore_index=True)
     pd.testing.assert_frame_equal(together, apart)
-    assert not country_intervals(frames[0], seed=1)["ci_low"].equals(country_intervals(frames[0], seed=2)["ci_low"])
+    ends = [country_intervals(frames[0], Settings(seed=seed))["ci_low"] for seed in (1, 2)]
+    assert not ends[0].equals(ends[1])
 
 
 def test_one_question_has_no_interval() -> None:
@@ -76,7 +80,7 @@ def test_bca_is_scipys() -> None:
     from scipy.stats import bootstrap
 
     frame = question_country(n=40).assign(value=lambda f: np.exp(5 * f["value"]))
-    row = country_intervals(frame, n_resamples=20_000, intervals=["bca"]).iloc[0]
+    row = country_intervals(frame, Settings(n_resamples=20_000, intervals=("bca",))).iloc[0]
     theirs = bootstrap((frame["value"].to_numpy(),), np.mean, n_resamples=20_000, method="BCa", random_state=1)
     width = row["ci_high"] - row["ci_low"]
     assert row["interval"] == "bca"
@@ -86,7 +90,7 @@ def test_bca_is_scipys() -> None:
 
 def test_unknown_kind_of_interval() -> None:
     with pytest.raises(ValueError, match="unknown interval 'magic'"):
-        country_intervals(question_country(), intervals=["magic"])
+        Settings(intervals=("magic",))
 
 
 def test_percentile_is_numpys_quantile_over_the_resamples_that_hold_a_value() -> None:
@@ -132,7 +136,7 @@ def test_resampling_topics_widens_the_interval_of_values_that_move_together() ->
     moved = np.random.default_rng(1).normal(0, 0.2, 10).repeat(10)
     frame = question_country(n=100).assign(value=lambda f: f["value"] + moved)
     by_question = country_intervals(frame).iloc[0]
-    by_topic = country_intervals(frame, topics=topics(100, 10), cluster_by="topic").iloc[0]
+    by_topic = country_intervals(frame, BY_TOPIC, topics=topics(100, 10)).iloc[0]
     assert by_topic["mean"] == by_question["mean"]
     assert by_topic["ci_high"] - by_topic["ci_low"] > 1.5 * (by_question["ci_high"] - by_question["ci_low"])
     assert (by_topic["n_questions"], by_topic["n_clusters"], by_topic["cluster_by"]) == (100, 10, "topic")
@@ -143,18 +147,18 @@ def test_resampling_topics_widens_the_interval_of_values_that_move_together() ->
 
 def test_effective_number_on_a_worked_example() -> None:
     frame = question_country(n=4).assign(value=[0.0, 0.0, 1.0, 1.0])
-    row = country_intervals(frame, topics=topics(4, 2), cluster_by="topic").iloc[0]
+    row = country_intervals(frame, BY_TOPIC, topics=topics(4, 2)).iloc[0]
     # s² = 1/3; the topics' deviations sum to ∓1, so V = 2/1 · 2/16 = 1/4.
     assert row["n_effective"] == pytest.approx(4 / 3)
 
 
 def test_wave_as_cluster_and_a_cluster_that_nobody_knows() -> None:
     frame = question_country(n=30).assign(wave=lambda f: [str(i % 5) for i in range(len(f))])
-    assert country_intervals(frame, cluster_by="wave")["n_clusters"].item() == 5
+    assert country_intervals(frame, Settings(cluster_by="wave"))["n_clusters"].item() == 5
     with pytest.raises(ValueError, match="unknown cluster_by 'moon'"):
-        country_intervals(frame, cluster_by="moon")
+        Settings(cluster_by="moon")
     with pytest.raises(ValueError, match="needs the column 'topic'"):
-        country_intervals(frame, cluster_by="topic")
+        country_intervals(frame, BY_TOPIC)
 
 
 def test_order_effect_and_invalid_rate_are_those_of_the_questions_behind_the_mean() -> None:

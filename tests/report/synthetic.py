@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 
 from opinion_assets.identity import question_id
-from opinion_assets.metrics.bootstrap import country_intervals
+from opinion_assets.metrics import bootstrap, paired
 from opinion_assets.metrics.comparison import model_comparison
-from opinion_assets.metrics.paired import Settings
 from opinion_assets.questions.countries import known_countries
 from opinion_assets.warehouse import Store, Stored, partition_name, read_sql, tables
 
@@ -182,7 +181,7 @@ def warehouse(
             with store.working_copy(inputs, **partition) as connection:
                 frame = connection.execute(read_sql("similarity/question_country.sql")).df()
             keep("similarity.question_country", frame, partition)
-            means = country_intervals(frame, n_resamples=n_resamples)
+            means = bootstrap.country_intervals(frame, bootstrap.Settings(n_resamples=n_resamples))
             keep("similarity.country", _as_table("similarity.country", means), partition)
             if parts:
                 # Made-up numbers: the page must show them, whatever they mean.
@@ -196,7 +195,7 @@ def warehouse(
         many = [again.assign(reference=name, mean=again["mean"] / 2) for name in ("uniform", "other_countries")]
         keep("similarity.reference", _as_table("similarity.reference", pd.concat(many)))
     if len(scored) > 1:
-        compared = model_comparison(pd.concat(scored), Settings(n_resamples=n_resamples, n_permutations=200))
+        compared = model_comparison(pd.concat(scored), paired.Settings(n_resamples=n_resamples, n_permutations=200))
         keep("similarity.model_comparison", _as_table("similarity.model_comparison", compared))
     written.append(store.write("run.lineage", pd.DataFrame(lineage)))
     store.publish(written)
