@@ -15,7 +15,7 @@ DEFAULT = Condition("default")
 def model(url: str, provider: str = "openai", method: str = "chat_logprobs", **fields: Any) -> ModelVersion:
     values: dict[str, Any] = {
         "model_version": "stub@1", "provider": provider, "method": method, "model": "stub", "endpoint": url,
-        "prompt_usd_per_million": 1.0, "completion_usd_per_million": 1.0, "batch_api": True, "timeout_s": 10.0,
+        "prompt_usd_per_million": 1.0, "completion_usd_per_million": 1.0, "batch_api": True, "timeout_s": 120.0,
     }  # fmt: skip
     return ModelVersion(**(values | fields))
 

@@ -269,7 +269,7 @@ class Gate:
             self.nth -= 1
             if self.nth == 0:
                 self.reached.set()
-                self.opened.wait(30)
+                self.opened.wait(300)
 
 
 def _jsonl(lines: list[dict[str, Any]]) -> bytes:

@@ -192,6 +192,7 @@ def test_a_claim_keeps_others_out_and_ends_with_its_process(tmp_path: Path) -> N
         journal.catch_up()
         process.start()
         while not (tmp_path / "ready").exists():
+            assert process.is_alive()
             time.sleep(0.005)
         assert not journal.claim(name(7))
         assert journal.claim(name(8))

@@ -11,6 +11,7 @@ import pytest
 from tests.elicitation.server import FAULTS, HttpResponse, StubServer, token_logprobs, weights
 
 PROMPT = "Question: Is it?\n\nHere are the options:\n(A) Yes\n(B) No\n\nmy answer would be ("
+TIMEOUT_S = 120
 PAYLOAD = {"model": "stub", "prompt": PROMPT, "max_tokens": 1, "logprobs": 20}
 
 
@@ -23,7 +24,7 @@ def test_probabilities_belong_to_the_options_text() -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_happens_and_is_accounted(fault: str) -> None:
-    with StubServer(faults={fault: 1.0}, trickle_s=0.02) as server, httpx.Client(timeout=0.5) as client:
+    with StubServer(faults={fault: 1.0}, trickle_s=0.02) as server, httpx.Client(timeout=TIMEOUT_S) as client:
         if fault in ("drop", "drop_in_body"):
             with pytest.raises(httpx.RemoteProtocolError):
                 client.post(f"{server.url}/completions", json=PAYLOAD)
@@ -49,7 +50,7 @@ def test_every_fault_happens_and_is_accounted(fault: str) -> None:
 
 
 def test_it_counts_by_content_and_serves_further_routes() -> None:
-    with StubServer() as server, httpx.Client() as client:
+    with StubServer() as server, httpx.Client(timeout=TIMEOUT_S) as client:
         server.route("GET", r"/v1/batches/\w+", lambda request: HttpResponse(body=request.path.encode()))
         for seed in (1, 1, 2):
             assert client.post(f"{server.url}/completions", json=PAYLOAD | {"seed": seed}).status_code == 200
@@ -70,6 +71,9 @@ def test_as_a_process_it_ends_with_its_input() -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        assert httpx.post(f"{url}/completions", json=PAYLOAD).json()["choices"][0]["text"] in ("A", "B")
+        assert httpx.post(f"{url}/completions", json=PAYLOAD, timeout=TIMEOUT_S).json()["choices"][0]["text"] in (
+            "A",
+            "B",
+        )
         process.stdin.close()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=TIMEOUT_S) == 0

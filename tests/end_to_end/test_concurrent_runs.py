@@ -129,8 +129,8 @@ def test_eight_runs_and_a_reader_lose_and_double_no_row(place: Path) -> None:
         for run in runs:
             if run.is_alive():
                 run.kill()
-    seen = found.get(timeout=60)
-    watching.join(60)
+    seen = found.get(timeout=300)
+    watching.join(300)
     assert seen["torn"] == []
     assert seen["snapshots"] > N_RUNS
     after = rows(place)

@@ -126,7 +126,9 @@ def test_a_long_prompt_is_evaluated_whole_and_one_beyond_the_context_fails_by_na
     assert (report.n_asked, report.n_failed) == (2, 1)
     frame = answers(tmp_path, model, DEFAULT).set_index("question_id")
     tokens = httpx.post(
-        server.removesuffix("/v1") + "/tokenize", json={"content": frame.at["long", "prompt"], "add_special": True}
+        server.removesuffix("/v1") + "/tokenize",
+        json={"content": frame.at["long", "prompt"], "add_special": True},
+        timeout=600,
     ).json()["tokens"]
     assert 600 < len(tokens) == frame.at["long", "prompt_tokens"]
     assert frame.at["beyond", "status"] == "failed"

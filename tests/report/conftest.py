@@ -13,6 +13,8 @@ from opinion_assets.warehouse import Store, tables
 from tests.report.synthetic import warehouse
 
 CHROMIUM = "/usr/bin/chromium"
+# For whatever is waited for in the browser: the machine may be busy.
+TIMEOUT_MS = 120_000
 # As root, in a container, on a machine whose network is closed.
 FLAGS = [
     "--no-sandbox",
@@ -56,7 +58,7 @@ def chromium() -> Iterator[object]:
     if not Path(path).exists():
         pytest.skip("Chromium is not installed: the page was not opened in a browser")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=TIMEOUT_MS)
         yield browser
         browser.close()
 
@@ -70,6 +72,7 @@ def visit(chromium, built: Built) -> Iterator[Callable]:
         context = chromium.new_context(
             viewport={"width": width, "height": 900}, color_scheme=theme, accept_downloads=True, reduced_motion="reduce"
         )
+        context.set_default_timeout(TIMEOUT_MS)
         contexts.append(context)
         page = context.new_page()
         url = (path or built.page).as_uri()
@@ -81,7 +84,7 @@ def visit(chromium, built: Built) -> Iterator[Callable]:
             lambda request: request.url.startswith(own) or problems.append(f"request: {request.url}"),
         )
         page.goto(url + view)
-        page.wait_for_selector("html[data-ready=true]", timeout=60_000)
+        page.wait_for_selector("html[data-ready=true]")
         return page
 
     yield open_page

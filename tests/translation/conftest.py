@@ -50,6 +50,6 @@ def apertium() -> None:
     """Skips where Debian's English–Spanish pair is not installed."""
     modes = ""
     if shutil.which("apertium"):
-        modes = subprocess.run(["apertium", "-l"], capture_output=True, text=True, check=False, timeout=30).stdout
+        modes = subprocess.run(["apertium", "-l"], capture_output=True, text=True, check=False, timeout=120).stdout
     if not {"eng-spa", "spa-eng"} <= set(modes.split()):
         pytest.skip("apertium-eng-spa is not installed (apt-get install apertium-eng-spa)")

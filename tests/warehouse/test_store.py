@@ -120,14 +120,14 @@ def test_a_reader_that_keeps_the_file_makes_a_writer_wait_and_then_say_so(tmp_pa
     reader = context.Process(target=_hold, args=(store.warehouse_path, opened, done))
     reader.start()
     try:
-        assert opened.wait(30)
+        assert opened.wait(300)
         with pytest.raises(WarehouseBusyError, match="was open in another process"):
             publish(Store(tmp_path, wait_s=0.3), DEFAULT, n=4)
         threading.Timer(0.3, done.set).start()
         publish(store, DEFAULT, n=4)
     finally:
         done.set()
-        reader.join(30)
+        reader.join(300)
     assert rows(store) == 4
 
 
