@@ -72,8 +72,7 @@ def question_country(context: dg.AssetExecutionContext, store: StoreResource) ->
     target = store.store()
     partition = partition_of(context)
     inputs = ["response.distribution", "question.human_distribution", "question.option"]
-    # One thread: the same answers give the same bytes, whatever else runs.
-    with target.working_copy(inputs, n_threads=1, **partition) as connection:
+    with target.working_copy(inputs, **partition) as connection:
         frame = connection.execute(read_sql("similarity/question_country.sql")).df()
     default = frame[(frame["metric"] == "js_similarity") & (frame["base"] == "e") & frame["is_latest_wave"]]
     yield from store_tables(

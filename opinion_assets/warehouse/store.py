@@ -230,17 +230,13 @@ class Store:
         return dict(sorted(found.items()))
 
     @contextmanager
-    def working_copy(
-        self, tables: Sequence[str], *, n_threads: int | None = None, **partition: str
-    ) -> Iterator[duckdb.DuckDBPyConnection]:
+    def working_copy(self, tables: Sequence[str], **partition: str) -> Iterator[duckdb.DuckDBPyConnection]:
         """An in-memory DuckDB with all tables of the warehouse; those named are filled from the Parquet files.
 
         A partition value restricts the tables that are partitioned by that column and leaves the others whole. For
-        running the queries of sql/ without touching, or waiting for, the warehouse file. ``n_threads`` of DuckDB: with
-        1 the same rows give sums equal to the last bit, because nothing is added up in the order of arrival.
+        running the queries of sql/ without touching, or waiting for, the warehouse file.
         """
-        config: dict[str, str | bool | int | float | list[str]] = {"threads": n_threads} if n_threads else {}
-        with duckdb.connect(":memory:", config=config) as connection:
+        with duckdb.connect(":memory:") as connection:
             connection.execute("SET TimeZone = 'UTC'")
             schema.create_tables(connection)
             for table in tables:

@@ -7,8 +7,15 @@
 --   kendall_tau        tau-b of the orders of the options by popularity; no row where one ranks nothing
 --   modal_agreement    1 where both have the same most frequent option; with ties, the chance that modes agree
 --   model_entropy, human_entropy   -sum p ln p, nats
--- What belongs to one distribution is computed once for it; pairs of distributions meet under integer keys.
-WITH human_key AS (
+-- What belongs to one distribution is computed once for it; pairs of distributions meet under one integer key of question
+-- and option. Fractions are added up as decimals, which add exactly: threads add in any order, and a sum of doubles would
+-- differ in its last bit from run to run. All of them are between -10 and 10, as DECIMAL(18, 17) can hold.
+WITH question_key AS (
+    SELECT question_id, row_number() OVER (ORDER BY question_id) * 1024 AS first_option
+    FROM response.distribution
+    GROUP BY question_id
+),
+human_key AS (
     SELECT
         source, question_id, wave, country_label, group_by, group_value, bool_and(is_latest_wave) AS is_latest_wave,
         any_value(country) AS country, any_value(sample_type) AS sample_type, count(*) AS n_options,
@@ -24,17 +31,6 @@ model_key AS (
     FROM response.distribution
     GROUP BY model_version, condition, question_id
 ),
--- Distributions of different length are not comparable: stop rather than drop options.
-compared AS (
-    SELECT model.part, model.m, human.h
-    FROM human_key AS human
-    JOIN model_key AS model USING (question_id)
-    WHERE CASE
-        WHEN human.n_options = model.n_options THEN true
-        ELSE error('question ' || question_id || ': the model has ' || model.n_options || ' options, '
-            || human.country_label || ' has ' || human.n_options)
-    END
-),
 place AS (
     SELECT
         question_id, option_index, ordinal_value AS place,
@@ -47,33 +43,40 @@ place AS (
 -- share, and the share of the placed options up to this one (NULL without a scale or without any share on it).
 human AS (
     SELECT
-        h, option_index::TINYINT AS o, share AS q, place.step,
-        sum(share) FILTER (place IS NOT NULL) OVER (PARTITION BY h ORDER BY place NULLS LAST, option_index)
-            / nullif(sum(share) FILTER (place IS NOT NULL AND n_places > 1) OVER (PARTITION BY h), 0) AS f_q
+        h, option_index AS o, first_option + option_index AS k, share AS q, place.step,
+        sum(share::DECIMAL(18, 17)) FILTER (place IS NOT NULL)
+            OVER (PARTITION BY h ORDER BY place NULLS LAST, option_index)::DOUBLE
+            / nullif(sum(share::DECIMAL(18, 17)) FILTER (place IS NOT NULL AND n_places > 1) OVER (PARTITION BY h), 0)::DOUBLE
+            AS f_q
     FROM question.human_distribution
     JOIN human_key USING (source, question_id, wave, country_label, group_by, group_value)
+    JOIN question_key USING (question_id)
     LEFT JOIN place USING (question_id, option_index)
 ),
 model AS (
     SELECT
-        m, option_index::TINYINT AS o, probability AS p,
-        sum(probability) FILTER (place IS NOT NULL) OVER (PARTITION BY m ORDER BY place NULLS LAST, option_index)
-            / nullif(sum(probability) FILTER (place IS NOT NULL AND n_places > 1) OVER (PARTITION BY m), 0) AS f_p
+        m, option_index AS o, first_option + option_index AS k, probability AS p,
+        sum(probability::DECIMAL(18, 17)) FILTER (place IS NOT NULL)
+            OVER (PARTITION BY m ORDER BY place NULLS LAST, option_index)::DOUBLE
+            / nullif(
+                sum(probability::DECIMAL(18, 17)) FILTER (place IS NOT NULL AND n_places > 1) OVER (PARTITION BY m), 0
+            )::DOUBLE AS f_p
     FROM response.distribution
     JOIN model_key USING (model_version, condition, question_id)
+    JOIN question_key USING (question_id)
     LEFT JOIN place USING (question_id, option_index)
 ),
 -- Modes and the order of the options, as lists that two distributions multiply element by element.
 human_shape AS (
     SELECT
-        h, -sum(CASE WHEN q > 0 THEN q * ln(q) ELSE 0 END) AS entropy,
+        h, -sum((CASE WHEN q > 0 THEN q * ln(q) ELSE 0 END)::DECIMAL(18, 17))::DOUBLE AS entropy,
         list((q = highest)::INTEGER::DOUBLE ORDER BY o) AS modes, list_sum(modes) AS n_modes
     FROM (SELECT h, o, q, max(q) OVER (PARTITION BY h) AS highest FROM human)
     GROUP BY h
 ),
 model_shape AS (
     SELECT
-        m, -sum(CASE WHEN p > 0 THEN p * ln(p) ELSE 0 END) AS entropy,
+        m, -sum((CASE WHEN p > 0 THEN p * ln(p) ELSE 0 END)::DECIMAL(18, 17))::DOUBLE AS entropy,
         list((p = highest)::INTEGER::DOUBLE ORDER BY o) AS modes, list_sum(modes) AS n_modes
     FROM (SELECT m, o, p, max(p) OVER (PARTITION BY m) AS highest FROM model)
     GROUP BY m
@@ -95,34 +98,39 @@ model_rank AS (
 summed AS (
     SELECT
         m, h,
-        greatest(0, sum(
+        greatest(0, sum((
             CASE WHEN p > 0 THEN p * ln(2 * p / (p + q)) ELSE 0 END
             + CASE WHEN q > 0 THEN q * ln(2 * q / (p + q)) ELSE 0 END
-        ) / 2) AS js_divergence,
-        sum(abs(p - q)) / 2 AS total_variation,
-        sum(abs(f_p - f_q) * step) AS wasserstein
-    FROM compared
-    JOIN model USING (m)
-    JOIN human USING (h, o)
+        )::DECIMAL(18, 17))::DOUBLE / 2) AS js_divergence,
+        sum(abs(p - q)::DECIMAL(18, 17))::DOUBLE / 2 AS total_variation,
+        sum((abs(f_p - f_q) * step)::DECIMAL(18, 17))::DOUBLE AS wasserstein
+    FROM model JOIN human USING (k)
     GROUP BY m, h
 ),
 measured AS (
     SELECT
-        summed.*,
+        model_key.part, model_key.model_version, model_key.condition, human_key.*, summed.* EXCLUDE (h),
         CASE WHEN p_rank.untied > 0 AND q_rank.untied > 0
             THEN list_dot_product(p_rank.signs, q_rank.signs) / sqrt(p_rank.untied * q_rank.untied) END AS kendall_tau,
         list_dot_product(p_shape.modes, q_shape.modes) / (p_shape.n_modes * q_shape.n_modes) AS modal_agreement,
         p_shape.entropy AS model_entropy, q_shape.entropy AS human_entropy
     FROM summed
+    JOIN model_key USING (m)
+    JOIN human_key USING (h)
     JOIN model_shape AS p_shape USING (m)
     JOIN human_shape AS q_shape USING (h)
     LEFT JOIN model_rank AS p_rank USING (m)
     LEFT JOIN human_rank AS q_rank USING (h)
+    -- Distributions of different length are not comparable: stop rather than leave options out.
+    WHERE CASE
+        WHEN human_key.n_options = model_key.n_options THEN true
+        ELSE error('question ' || human_key.question_id || ': the model has ' || model_key.n_options || ' options, '
+            || human_key.country_label || ' has ' || human_key.n_options)
+    END
 )
 SELECT
-    model_key.model_version, model_key.condition, human_key.source, human_key.question_id, human_key.wave,
-    human_key.is_latest_wave, human_key.country_label, human_key.country, human_key.sample_type, human_key.group_by,
-    human_key.group_value, metric.metric, metric.base,
+    model_version, condition, source, question_id, wave, is_latest_wave, country_label, country, sample_type, group_by,
+    group_value, metric.metric, metric.base,
     CASE metric.metric
         WHEN 'js_similarity' THEN 1 - sqrt(js_divergence / scale)
         WHEN 'js_divergence' THEN js_divergence / scale
@@ -134,8 +142,6 @@ SELECT
         WHEN 'human_entropy' THEN human_entropy
     END AS value
 FROM measured
-JOIN model_key USING (m)
-JOIN human_key USING (h)
 CROSS JOIN (
     VALUES
         (1, 'js_similarity', 'e', 1.0::DOUBLE), (2, 'js_similarity', '2', ln(2.0::DOUBLE)),

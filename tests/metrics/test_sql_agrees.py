@@ -128,3 +128,50 @@ def test_distributions_of_different_length_stop_the_query() -> None:
             connection.from_df(pd.DataFrame(rows, columns=connection.table(name).columns)).insert_into(name)
         with pytest.raises(duckdb.Error, match="question q: the model has 2 options, Kenya has 3"):
             connection.execute(read_sql("similarity/question_country.sql"))
+
+
+def test_threads_change_no_bit() -> None:
+    generator = np.random.default_rng(8)
+    n_questions, n_countries, n_options = 700, 50, 6
+    n = n_questions * n_countries
+    questions = np.repeat([f"q{number:03}" for number in range(n_questions)], n_options)
+    index = np.tile(np.arange(n_options), n_questions)
+    model = pd.DataFrame(
+        {
+            "model_version": "m@1", "condition": "default", "question_id": questions, "option_index": index,
+            "probability": generator.dirichlet(np.ones(n_options), n_questions).ravel(), "method": "x", "n_orders": 1,
+            "n_answers": 1, "n_invalid": 0, "letter_mass": None, "order_effect": None,
+        }
+    )  # fmt: skip
+    human = pd.DataFrame(
+        {
+            "source": "s", "question_id": np.tile(questions, n_countries), "wave": "", "is_latest_wave": True,
+            "country_label": np.repeat([f"C{number:02}" for number in range(n_countries)], n_questions * n_options),
+            "country": "TUR", "sample_type": "national", "group_by": "", "group_value": "",
+            "option_index": np.tile(index, n_countries),
+            "share": generator.dirichlet(np.ones(n_options), n).ravel(), "n": None, "n_effective": None,
+        }
+    ).sample(frac=1, random_state=1)  # fmt: skip
+    option = pd.DataFrame(
+        {
+            "question_id": questions,
+            "option_index": index,
+            "option": "",
+            "role": "substantive",
+            "ordinal_value": index / 5,
+        }
+    )
+    with duckdb.connect(":memory:") as connection:
+        create_tables(connection)
+        for name, frame in (
+            ("response.distribution", model),
+            ("question.human_distribution", human),
+            ("question.option", option),
+        ):
+            connection.from_df(frame[connection.table(name).columns]).insert_into(name)
+        tables = []
+        for threads in (1, 2, 4, 8):
+            connection.execute(f"SET threads = {threads}")
+            tables.append(connection.sql(read_sql("similarity/question_country.sql")).to_arrow_table())
+    assert tables[0].num_rows == 10 * n
+    assert all(table.equals(tables[0]) for table in tables)
