@@ -21,7 +21,9 @@ function App() {
   // While a metric's numbers are unpacked, the page keeps showing what it showed.
   const last = useRef(raw);
   if (ready) last.current = raw;
-  const choice = chosen(last.current);
+  // What is behind a number opens over the view, which stays as it is.
+  const { why = "", ...under } = last.current;
+  const choice = useMemo(() => chosen(under), [hashOf(under), ready != null]);
   const view = VIEWS[choice.state.view] ? choice.state.view : "map";
   const place = `${view}/${choice.state.item}`;
   const before = useRef(place);
@@ -35,8 +37,8 @@ function App() {
     const heading = document.querySelector("main h1")?.textContent ?? TITLE;
     document.title = heading === TITLE ? TITLE : `${heading.slice(0, 80)} – ${TITLE}`;
   });
+  const shown = useMemo(() => html`<${VIEWS[view]} key=${view === "country" || view === "question" ? place : view} choice=${choice} />`, [choice]);
   if (failure) return html`<main class="page"><h1>The page could not be drawn</h1><p role="alert">${String(failure)}</p></main>`;
-  const View = VIEWS[view];
   const current = { country: "map", question: "questions" }[view] ?? view;
   return html`
     <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.querySelector("main h1").focus(); }}>Skip to content</a>
@@ -44,11 +46,11 @@ function App() {
       <nav aria-label="Views">${TABS.map(([key, text]) => html`<a href=${link(choice.state, { view: key })} aria-current=${key === current ? "page" : undefined}>${text}</a>`)}</nav>
       <${Menu} label="Theme" value=${theme} options=${[["", "Automatic"], ["light", "Light"], ["dark", "Dark"]]} onChange=${setTheme} /></div></header>
     <main id="main" class="page view-${view}">
-      ${choice.stored.length ? html`<${View} key=${view === "country" || view === "question" ? place : view} choice=${choice} />`
+      ${choice.here.length ? shown
         : html`<h1 tabindex="-1">Nothing is scored yet</h1><p>This warehouse holds no similarities. Run <code>opinion-assets run</code>, then <code>opinion-assets report</code>.</p>`}
     </main>
     <footer class="page soft"><p>opinion_assets ${meta.version} · built ${meta.built} · <a href=${link(choice.state, { view: "about" })}>Sources, methods, runs and licences</a></p></footer>
-    <${Why} state=${choice.state} metric=${choice.metric} />`;
+    <${Why} state=${{ ...choice.state, why }} metric=${choice.metric} />`;
 }
 
 (async () => {
@@ -69,7 +71,11 @@ function App() {
       [`probability|${number}`, `quality|${number}`, `value|${number}|${keyOf(first)}`]).slice(0, 60), `comparison|${keyOf(first)}`] : [];
     const next = async () => {
       const name = wanted.find((item) => has(item) && !unpacked.has(item));
-      if (!name) { document.documentElement.dataset.unpacked = "true"; return; }
+      if (!name) {
+        if (has("question")) questionLayout(unpacked.get("question"), unpacked.get("human"));
+        document.documentElement.dataset.unpacked = "true";
+        return;
+      }
       await unpack(name);
       idle(next);
     };

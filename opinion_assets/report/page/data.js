@@ -80,7 +80,8 @@ const partitionNumber = (model, condition) =>
 const countryName = (code) => meta.countries[code]?.[0] ?? code;
 const regionOf = (code) => meta.countries[code]?.[1] ?? "";
 
-// Where a question's shares and probabilities begin in their arrays; made once, when the questions are unpacked.
+// By question: where its probabilities and shares begin in their arrays, in how many countries it was asked, and its
+// place in the order of texts; made once, after all is unpacked.
 let layout;
 function questionLayout(questions, human) {
   if (layout) return layout;
@@ -91,12 +92,21 @@ function questionLayout(questions, human) {
   for (const id of meta.question_ids) { modelStart.set(id, start); start += size.get(id); }
   const humanStart = new Uint32Array(human.n);
   start = 0;
+  const country = human.codes("country");
+  const width = human.levels("country").length;
+  const asked = new Uint8Array(questions.length * width);
+  const countries = new Uint16Array(questions.length);
   for (let row = 0; row < human.n; row += 1) {
+    const question = human.value("question", row);
     humanStart[row] = start;
-    start += questions[human.value("question", row)].options.length;
+    start += questions[question].options.length;
+    if (!asked[question * width + country[row]]) countries[question] += 1;
+    asked[question * width + country[row]] = 1;
   }
+  const textOrder = new Uint32Array(questions.length);
+  [...questions.keys()].sort((a, b) => collate(questions[a].text, questions[b].text)).forEach((question, order) => { textOrder[question] = order; });
   const place = new Map(meta.question_ids.map((id, number) => [id, number]));
-  layout = { modelStart, humanStart, place };
+  layout = { modelStart, humanStart, place, countries, textOrder };
   return layout;
 }
 

@@ -72,15 +72,16 @@ function WorldMap({ rows, colour, describe, hatched, hrefOf, label }) {
     if (best) frame.current.querySelector(`[data-code="${best}"]`).focus();
   };
 
+  const blank = useMemo(() => Object.entries(meta.outlines).filter(([code]) => !byCode.has(code) || isSmall(code))
+    .map(([code, path]) => html`<path key=${`land${code}`} class="land" d=${path} />`), [codes.join()]);
   const shape = (code) => {
     const row = byCode.get(code);
-    const fill = colour(row);
     const inner = isSmall(code)
-      ? (r) => html`<circle cx=${meta.points[code][0]} cy=${meta.points[code][1]} r=${r} />`
-      : () => html`<path d=${meta.outlines[code]} />`;
+      ? (given) => html`<circle cx=${meta.points[code][0]} cy=${meta.points[code][1]} r="4" ...${given} />`
+      : (given) => html`<path d=${meta.outlines[code]} ...${given} />`;
     return html`<a key=${code} href=${hrefOf(row)} data-code=${code} tabindex=${code === focusable ? 0 : -1}
         aria-label=${describe(row).replaceAll("\n", ", ")}>
-      <g fill=${fill}>${inner(4)}</g>${hatched(row) && html`<g class="hatch">${inner(4)}</g>`}</a>`;
+      ${inner({ fill: colour(row) })}${hatched(row) && inner({ class: "hatch" })}</a>`;
   };
   return html`<div class="map" ref=${frame} onPointerMove=${onMove} onPointerLeave=${hide}
       onFocusIn=${onFocus} onFocusOut=${hide} onKeyDown=${onKey}>
@@ -92,8 +93,7 @@ function WorldMap({ rows, colour, describe, hatched, hrefOf, label }) {
       </defs>
       <path class="sea" d=${meta.edge} />
       <g clip-path="url(#edge)" class="lands">
-        ${Object.entries(meta.outlines).map(([code, path]) => !byCode.has(code) || isSmall(code)
-          ? html`<path key=${`land${code}`} class="land" d=${path} />` : null)}
+        ${blank}
         ${codes.filter((code) => !isSmall(code)).map(shape)}
       </g>
       <g class="small">${codes.filter((code) => isSmall(code) && meta.points[code]).map(shape)}</g>

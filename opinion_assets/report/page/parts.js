@@ -2,14 +2,17 @@
 const FEW = 30;
 const LOW_MASS = 0.9;
 const STRONG_ORDER = 0.1;
-// One collator for all: making one for each comparison takes most of the time of sorting.
+const ROWS_AT_ONCE = 30;
+// One of each for all: making one for each use takes most of the time of sorting and drawing.
 const collate = new Intl.Collator("en", { numeric: true }).compare;
+const grouped = new Intl.NumberFormat("en-US");
+const languages = new Intl.DisplayNames(["en"], { type: "language" });
 
 const fixed = (value, digits = 3) => (value == null ? "–" : value.toFixed(digits).replace("-", "−"));
 const signed = (value) => (value == null ? "–" : `${value > 0 ? "+" : ""}${fixed(value)}`);
 const range = (low, high, form = fixed) => (low == null ? "–" : `${form(low)} to ${form(high)}`);
 const percent = (share, digits = 1) => (share == null ? "–" : `${(share * 100).toFixed(digits)} %`);
-const thousands = (value) => (value == null ? "–" : value.toLocaleString("en-US"));
+const thousands = (value) => (value == null ? "–" : grouped.format(value));
 const pValue = (p) => (p == null ? "–" : p < 0.001 ? "< 0.001" : p.toFixed(3));
 const words = (text) => text.replaceAll("_", " ");
 const plural = (n, one, many) => `${thousands(n)} ${n === 1 ? one : many}`;
@@ -19,7 +22,7 @@ function conditionName(condition) {
   if (kind === "cross_national") return `as someone from ${countryName(argument)}`;
   if (kind === "linguistic") {
     let language = argument;
-    try { language = new Intl.DisplayNames(["en"], { type: "language" }).of(argument); } catch { /* stays the tag */ }
+    try { language = languages.of(argument); } catch { /* stays the tag */ }
     return `asked in ${language}`;
   }
   return condition === "default" ? "default" : condition;
@@ -80,6 +83,40 @@ function axisOf(rows, value, low, high) {
   return rows.length ? [from, to] : [0, 1];
 }
 
+// What is drawn a frame after the rest of the page shows, so that what is seen first does not wait for it. Printing draws all.
+const waiting = new Set();
+let printing = false;
+function drawWaiting() {
+  const draws = [...waiting];
+  waiting.clear();
+  delete document.documentElement.dataset.drawing;
+  draws.forEach((draw) => draw());
+}
+addEventListener("beforeprint", () => { printing = true; drawWaiting(); });
+addEventListener("afterprint", () => { printing = false; });
+
+/** What `draw` gives, a frame late; until then what it gave before. */
+function Later({ draw }) {
+  const [drawn, set] = useState(null);
+  useLayoutEffect(() => {
+    const update = () => set(draw());
+    if (printing) { update(); return undefined; }
+    // The second frame begins when the first is on the screen.
+    if (!waiting.size) requestAnimationFrame(() => requestAnimationFrame(drawWaiting));
+    waiting.add(update);
+    document.documentElement.dataset.drawing = "true";
+    return () => waiting.delete(update);
+  }, [draw]);
+  return drawn;
+}
+
+/** Items of a long list in groups, the first at once and each further one a frame later; `group` draws one. */
+function InTurn({ items, size, group }) {
+  const rest = items.slice(size);
+  return html`${group(items.slice(0, size))}
+    ${rest.length > 0 && html`<${Later} draw=${() => html`<${InTurn} items=${rest} size=${size} group=${group} />`} />`}`;
+}
+
 /**
  * A sortable table. columns: {key, label, sort?, numeric?, cell?, csv?, head?}; `cell` and `csv` take the row.
  * The order stands in the state as "table.key" or "table.-key"; another table's does not concern this one.
@@ -104,6 +141,10 @@ function SortTable({ state, name, columns, rows, caption, file, start, note, pag
     const saved = columns.filter((column) => column.csv);
     download(file, [saved.map((column) => column.key), ...sorted.map((row) => saved.map((column) => column.csv(row)))]);
   };
+  const line = (row) => html`<tr key=${row.key}>${shown.map((column, place) => (place === 0
+    ? html`<th scope="row">${column.cell(row)}</th>`
+    : html`<td class=${column.numeric ? "n" : ""}>${column.cell(row)}</td>`))}</tr>`;
+  const group = (part) => html`<tbody>${part.map(line)}</tbody>`;
   return html`
     <div class="bar"><p class="soft" role="status">${note ?? plural(rows.length, "row", "rows")}</p>
       <button type="button" onClick=${save}>Download CSV</button></div>
@@ -117,11 +158,9 @@ function SortTable({ state, name, columns, rows, caption, file, start, note, pag
             ? html`<button type="button" onClick=${() => go(state, { sort: `${name}.${next}` }, { replace: true })}>${column.label}</button>`
             : column.label}</th>`;
       })}
-    </tr></thead><tbody>
-      ${(size < sorted.length ? sorted.slice((page - 1) * size, page * size) : sorted).map((row) => html`<tr key=${row.key}>${shown.map((column, place) => (place === 0
-        ? html`<th scope="row">${column.cell(row)}</th>`
-        : html`<td class=${column.numeric ? "n" : ""}>${column.cell(row)}</td>`))}</tr>`)}
-    </tbody></table></div>`;
+    </tr></thead>
+      <${InTurn} items=${size < sorted.length ? sorted.slice((page - 1) * size, page * size) : sorted} size=${ROWS_AT_ONCE} group=${group} />
+    </table></div>`;
 }
 
 /** Links to the pages of a long list. */

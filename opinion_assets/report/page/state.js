@@ -10,7 +10,7 @@ function readState() {
 
 function hashOf({ view, item, ...rest }) {
   const given = Object.entries(rest).filter(([, value]) => value !== "" && value != null);
-  const query = new URLSearchParams(given).toString();
+  const query = given.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
   return `#/${view}${item ? `/${encodeURIComponent(item)}` : ""}${query ? `?${query}` : ""}`;
 }
 
@@ -45,26 +45,42 @@ function useHash() {
   return state;
 }
 
+// What a metric's table of country means holds: its rows by source, the source with most rows first, and the names in
+// them. Worked out once, and the same arrays each time, so that what depends on them is not worked out anew either.
+const surveyed = new WeakMap();
+function bySource(table) {
+  if (surveyed.has(table)) return surveyed.get(table);
+  const found = new Map();
+  for (const row of table.rows()) {
+    if (!found.has(row.source)) found.set(row.source, { here: [], conditions: new Map(), samples: new Set() });
+    const { here, conditions, samples } = found.get(row.source);
+    here.push(row);
+    if (!conditions.has(row.model_version)) conditions.set(row.model_version, new Set());
+    conditions.get(row.model_version).add(row.condition);
+    if (row.group_by === "" && !NATIONAL.has(row.sample_type)) samples.add(row.sample_type);
+  }
+  const order = (a, b) => (b === "default") - (a === "default") || collate(a, b);
+  const sources = new Map([...found].sort(([, a], [, b]) => b.here.length - a.here.length).map(([source, { here, conditions, samples }]) =>
+    [source, { here, conditions: new Map([...conditions].map(([model, names]) => [model, [...names].sort(order)])), samples: [...samples].sort() }]));
+  surveyed.set(table, sources);
+  return sources;
+}
+
 /** The state with every choice made: names that are not stored give way to the first that is. */
 function chosen(raw) {
   const state = { ...raw };
   const pick = (name, values) => { if (!values.includes(state[name])) state[name] = values[0] ?? ""; };
   const metric = meta.metrics.find((item) => keyOf(item) === state.metric) ?? meta.metrics[0];
   const table = metric && unpacked.get(`country|${keyOf(metric)}`);
-  const stored = table ? table.rows() : [];
-  const count = new Map();
-  for (const row of stored) count.set(row.source, (count.get(row.source) ?? 0) + 1);
-  const sources = [...count.keys()].sort((a, b) => count.get(b) - count.get(a));
+  const stored = table ? bySource(table) : new Map();
+  const sources = [...stored.keys()];
   pick("source", sources);
-  const here = stored.filter((row) => row.source === state.source);
-  const models = distinct(here.map((row) => row.model_version)).sort();
+  const { here = [], conditions: byModel = new Map(), samples = [] } = stored.get(state.source) ?? {};
+  const models = [...byModel.keys()].sort();
   pick("model", models);
-  const order = (a, b) => (b === "default") - (a === "default") || a.localeCompare(b);
-  const conditionsOf = (model) => distinct(here.filter((row) => row.model_version === model).map((row) => row.condition)).sort(order);
+  const conditionsOf = (model) => byModel.get(model) ?? [];
   const conditions = conditionsOf(state.model);
   pick("condition", conditions);
-  const samples = distinct(here.filter((row) => row.group_by === "").map((row) => row.sample_type))
-    .filter((sample) => !NATIONAL.has(sample)).sort();
   if (state.sample && !samples.includes(state.sample)) state.sample = "";
-  return { state, metric, stored, here, sources, models, conditions, conditionsOf, samples };
+  return { state, metric, here, sources, models, conditions, conditionsOf, samples };
 }

@@ -278,6 +278,7 @@ function CountryQuestions({ choice, code, blocks }) {
     return rows.sort(order);
   }, [all, wanted, state.topic, state.order, lower]);
   const page = Math.min(Math.max(1, Number(state.page) || 1), Math.max(1, Math.ceil(shown.length / ROWS_PER_PAGE)));
+  const onPage = shown.slice((page - 1) * ROWS_PER_PAGE, page * ROWS_PER_PAGE);
   const save = () => download(fileName("questions", code, state.source, state.model, state.condition, metric.metric, metric.base), [
     ["question_id", "source_question", "topic", "wave", "country_label", "n_people", "question", "option", "people", "model", metric.metric],
     ...shown.flatMap(({ row, item, value, n, wave, label }) => {
@@ -295,8 +296,7 @@ function CountryQuestions({ choice, code, blocks }) {
     </div>
     <div class="bar"><p class="soft" role="status">${plural(shown.length, "question", "questions")} of ${thousands(all.length)}. Answers of people in ${countryName(code)} beside those of ${state.model} (${conditionName(state.condition)}).</p>
       <button type="button" onClick=${save}>Download CSV</button></div>
-    <ol class="questions" start=${(page - 1) * ROWS_PER_PAGE + 1}>
-      ${shown.slice((page - 1) * ROWS_PER_PAGE, page * ROWS_PER_PAGE).map(({ row, item, value, n, wave, label }) => {
+    <ol class="questions" start=${(page - 1) * ROWS_PER_PAGE + 1}>${onPage.map(({ row, item, value, n, wave, label }) => {
         const notes = qualityNotes(quality, place.get(item.question_id));
         const why = ["question", state.model, state.condition, state.source, item.question_id, label, wave];
         return html`<li key=${row}>
@@ -370,18 +370,12 @@ function QuestionsView({ choice }) {
   const [questions, human, probabilities, quality] = blocks ?? [];
   const all = useMemo(() => {
     if (!blocks) return [];
-    const asked = new Map();
-    for (let row = 0; row < human.n; row += 1) {
-      const question = human.value("question", row);
-      if (!asked.has(question)) asked.set(question, new Set());
-      asked.get(question).add(human.value("country", row));
-    }
-    const { modelStart, place } = questionLayout(questions, human);
+    const { modelStart, place, countries, textOrder } = questionLayout(questions, human);
     return questions.map((item, number_) => ({ item, number: number_ })).filter(({ item }) => item.source === state.source).map(({ item, number: at }) => {
       const share = slice(probabilities, modelStart.get(item.question_id), item.options.length);
       const top = share ? share.indexOf(Math.max(...share)) : -1;
       const where = place.get(item.question_id);
-      return { key: at, item, countries: asked.get(at)?.size ?? 0, top: top < 0 ? "" : item.options[top], share: top < 0 ? null : share[top], mass: quality?.value("letter_mass", where) ?? null, order: quality?.value("order_effect", where) ?? null };
+      return { key: at, item, countries: countries[at], text: textOrder[at], top: top < 0 ? "" : item.options[top], share: top < 0 ? null : share[top], mass: quality?.value("letter_mass", where) ?? null, order: quality?.value("order_effect", where) ?? null };
     });
   }, [questions, probabilities, state.source]);
   const topics = useMemo(() => distinct(all.map(({ item }) => item.topic)).sort(), [all]);
@@ -391,7 +385,7 @@ function QuestionsView({ choice }) {
   const size = 50;
   const page = Math.min(Math.max(1, Number(state.page) || 1), Math.max(1, Math.ceil(shown.length / size)));
   const columns = [
-    { key: "question", label: "Question", sort: (row) => row.item.text, csv: (row) => row.item.text, cell: (row) => html`<a class="wrap" href=${link(state, { view: "question", item: row.item.question_id })}>${row.item.text || "(no text)"}</a>` },
+    { key: "question", label: "Question", sort: (row) => row.text, csv: (row) => row.item.text, cell: (row) => html`<a class="wrap" href=${link(state, { view: "question", item: row.item.question_id })}>${row.item.text || "(no text)"}</a>` },
     { key: "question_id", csv: (row) => row.item.question_id }, { key: "source_question", csv: (row) => row.item.source_question },
     { key: "topic", label: "Topic", sort: (row) => row.item.topic, cell: (row) => capital(row.item.topic), csv: (row) => row.item.topic },
     { key: "countries", label: "Countries", numeric: true, first: "high", sort: (row) => row.countries, cell: (row) => row.countries, csv: (row) => row.countries },
