@@ -67,16 +67,17 @@ function App() {
     // What the next click most likely needs is unpacked while nothing else happens.
     const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
     const first = meta.metrics[0];
-    const wanted = first ? ["question", "human", "share", ...meta.partitions.flatMap((_, number) =>
+    const wanted = first ? [...["reference", "region", "topic"].map((kind) => `${kind}|${keyOf(first)}`), "question", "human", "share", ...meta.partitions.flatMap((_, number) =>
       [`probability|${number}`, `quality|${number}`, `value|${number}|${keyOf(first)}`]).slice(0, 60), `comparison|${keyOf(first)}`] : [];
     const next = async () => {
       const name = wanted.find((item) => has(item) && !unpacked.has(item));
       if (!name) {
-        if (has("question")) questionLayout(unpacked.get("question"), unpacked.get("human"));
+        if (unpacked.has("human")) questionLayout(unpacked.get("question"), unpacked.get("human"));
         document.documentElement.dataset.unpacked = "true";
         return;
       }
-      await unpack(name);
+      const content = await unpack(name);
+      if (name.endsWith(`|${keyOf(first)}`)) content.rows?.();
       idle(next);
     };
     idle(next);

@@ -117,6 +117,14 @@ function slice(array, start, n) {
   return Array.from(array.subarray(start, start + n), numberOf);
 }
 
+/** Place of the largest share of a distribution; -1 where there is none. */
+function likeliest(array, start, n) {
+  if (!array || array[start] === MISSING.Uint16Array) return -1;
+  let top = 0;
+  for (let place = 1; place < n; place += 1) if (array[start + place] > array[start + top]) top = place;
+  return top;
+}
+
 /** A question-level value, or null. */
 function valueAt(values, row) {
   if (!values) return null;

@@ -2,7 +2,7 @@
 const FEW = 30;
 const LOW_MASS = 0.9;
 const STRONG_ORDER = 0.1;
-const ROWS_AT_ONCE = 30;
+const ROWS_AT_ONCE = 25;
 // One of each for all: making one for each use takes most of the time of sorting and drawing.
 const collate = new Intl.Collator("en", { numeric: true }).compare;
 const grouped = new Intl.NumberFormat("en-US");
@@ -110,11 +110,11 @@ function Later({ draw }) {
   return drawn;
 }
 
-/** Items of a long list in groups, the first at once and each further one a frame later; `group` draws one. */
+/** Items of a long list in groups, the first at once and each further, larger one a frame later; `group` draws one. */
 function InTurn({ items, size, group }) {
   const rest = items.slice(size);
   return html`${group(items.slice(0, size))}
-    ${rest.length > 0 && html`<${Later} draw=${() => html`<${InTurn} items=${rest} size=${size} group=${group} />`} />`}`;
+    ${rest.length > 0 && html`<${Later} draw=${() => html`<${InTurn} items=${rest} size=${2 * size} group=${group} />`} />`}`;
 }
 
 /**

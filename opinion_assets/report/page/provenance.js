@@ -198,7 +198,7 @@ function Why({ state, metric }) {
   let parsed = null;
   try { parsed = shown ? JSON.parse(shown) : null; } catch { parsed = null; }
   const Content = parsed && WHY[parsed[0]];
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (Content && !dialog.current.open) dialog.current.showModal();
     if (!Content && dialog.current.open) dialog.current.close();
     if (Content) dialog.current.scrollTop = 0;

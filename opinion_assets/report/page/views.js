@@ -73,16 +73,19 @@ function MapView({ choice }) {
     ...["model_version", "condition", "source"].map((key) => ({ key, csv: (row) => row[key] })),
     { key: "metric", csv: () => metric.metric }, { key: "base", csv: () => metric.base },
   ];
+  // Sorting and searching leave the map as it is; what is left of the address is in every link of it.
+  const map = useMemo(() => html`<${WorldMap} rows=${all} colour=${(row) => colourOf(scale, row.mean)} hatched=${(row) => row.n_questions < FEW}
+      hrefOf=${(row) => link(state, { view: "country", item: row.country })}
+      describe=${(row) => `${row.name}\n${metric.short} ${fixed(row.mean)}\n${row.ci_low == null ? "no interval" : `95 % interval ${range(row.ci_low, row.ci_high)}`}\n${plural(row.n_questions, "question", "questions")}`}
+      label="World map of ${metric.label}; each country is a link to its page, arrow keys move between countries; the table below has the same numbers" />`,
+  [all, link(state, { view: "country" })]);
   return html`
     <h1 tabindex="-1">Whose opinions do the answers resemble?</h1>
     <p class="lead">Each number compares a model's answer distribution with the answers of a country's survey respondents, averaged over the
       questions asked there. It says how alike two distributions of answers are, not that a model holds opinions.</p>
     <${Controls} choice=${choice} /><${Selection} choice=${choice} />
     <p class="soft">${metric.label}: ${metric.text}</p>
-    <${WorldMap} rows=${all} colour=${(row) => colourOf(scale, row.mean)} hatched=${(row) => row.n_questions < FEW}
-      hrefOf=${(row) => link(state, { view: "country", item: row.country })}
-      describe=${(row) => `${row.name}\n${metric.short} ${fixed(row.mean)}\n${row.ci_low == null ? "no interval" : `95 % interval ${range(row.ci_low, row.ci_high)}`}\n${plural(row.n_questions, "question", "questions")}`}
-      label="World map of ${metric.label}; each country is a link to its page, arrow keys move between countries; the table below has the same numbers" />
+    ${map}
     <${Legend} scale=${scale} title=${metric.short} hatch="fewer than ${FEW} questions" />
     <${Caveats} partition=${meta.partitions[number]} rows=${all} />
     <h2>Countries</h2>
@@ -123,6 +126,11 @@ function CompareView({ choice }) {
     }
     return found;
   }, [table, state.source, state.sample, state.model, state.condition, modelB, conditionB]);
+  const map = useMemo(() => html`<${WorldMap} rows=${rows} colour=${(row) => colourOf(scale, row.shown)} hatched=${(row) => row.low == null || (row.low <= 0 && row.high >= 0)}
+      hrefOf=${(row) => link(state, { view: "country", item: row.country })}
+      describe=${(row) => `${row.name}\nA − B ${signed(row.shown)}\n${row.low == null ? "no interval" : `95 % interval ${range(row.low, row.high, signed)}`}\n${plural(row.n_questions, "question", "questions")}`}
+      label="World map of the difference A minus B in ${metric.label}; each country is a link to its page; the table below has the same numbers" />`,
+  [rows, link(state, { view: "country" })]);
   const head = html`<h1 tabindex="-1">Compare two models or conditions</h1>
     <p class="lead">The difference A − B in each country, over the questions that both answered. Resampling is paired: both sides are resampled together.</p>
     <${Controls} choice=${choice} sides=${2} />`;
@@ -159,10 +167,7 @@ function CompareView({ choice }) {
     <p class="selection"><b>A</b> ${state.model}, ${conditionName(state.condition)} · <b>B</b> ${modelB}, ${conditionName(conditionB)} · ${metric.label}</p>
     <p>In <b>${beyond.length} of ${plural(rows.length, "country", "countries")}</b> the difference is more than chance would give (${"p < 0.05"} after Holm's correction over these countries)${closerA && beyond.length
       ? html`: ${plural(beyond.filter(closerA).length, "country is", "countries are")} closer to A, ${thousands(beyond.filter((row) => !closerA(row)).length)} to B` : ""}.</p>
-    <${WorldMap} rows=${rows} colour=${(row) => colourOf(scale, row.shown)} hatched=${(row) => row.low == null || (row.low <= 0 && row.high >= 0)}
-      hrefOf=${(row) => link(state, { view: "country", item: row.country })}
-      describe=${(row) => `${row.name}\nA − B ${signed(row.shown)}\n${row.low == null ? "no interval" : `95 % interval ${range(row.low, row.high, signed)}`}\n${plural(row.n_questions, "question", "questions")}`}
-      label="World map of the difference A minus B in ${metric.label}; each country is a link to its page; the table below has the same numbers" />
+    ${map}
     <${Legend} scale=${scale} title="A − B" sign="+" hatch="interval includes 0" grey="not compared" />
     <h2>Countries</h2>
     <${SortTable} state=${state} name="comparison" columns=${columns} rows=${rows} start="-difference" caption="Difference A minus B by country"
@@ -372,10 +377,10 @@ function QuestionsView({ choice }) {
     if (!blocks) return [];
     const { modelStart, place, countries, textOrder } = questionLayout(questions, human);
     return questions.map((item, number_) => ({ item, number: number_ })).filter(({ item }) => item.source === state.source).map(({ item, number: at }) => {
-      const share = slice(probabilities, modelStart.get(item.question_id), item.options.length);
-      const top = share ? share.indexOf(Math.max(...share)) : -1;
+      const start = modelStart.get(item.question_id);
+      const top = likeliest(probabilities, start, item.options.length);
       const where = place.get(item.question_id);
-      return { key: at, item, countries: countries[at], text: textOrder[at], top: top < 0 ? "" : item.options[top], share: top < 0 ? null : share[top], mass: quality?.value("letter_mass", where) ?? null, order: quality?.value("order_effect", where) ?? null };
+      return { key: at, item, countries: countries[at], text: textOrder[at], top: top < 0 ? "" : item.options[top], share: top < 0 ? null : numberOf(probabilities[start + top]), mass: quality?.value("letter_mass", where) ?? null, order: quality?.value("order_effect", where) ?? null };
     });
   }, [questions, probabilities, state.source]);
   const topics = useMemo(() => distinct(all.map(({ item }) => item.topic)).sort(), [all]);
