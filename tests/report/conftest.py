@@ -42,7 +42,7 @@ class Built:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("report")
-    store = warehouse(folder)
+    store = warehouse(folder, n_countries=30)  # more than a table draws at once
     page = folder / "report" / "index.html"
     with store.working_copy(list(tables())) as connection:
         build_report(connection, page)
@@ -84,7 +84,7 @@ def visit(chromium, built: Built) -> Iterator[Callable]:
             lambda request: request.url.startswith(own) or problems.append(f"request: {request.url}"),
         )
         page.goto(url + view)
-        page.wait_for_selector("html[data-ready=true]")
+        page.wait_for_selector("html[data-ready=true]:not([data-drawing])")
         return page
 
     yield open_page

@@ -80,8 +80,8 @@ const partitionNumber = (model, condition) =>
 const countryName = (code) => meta.countries[code]?.[0] ?? code;
 const regionOf = (code) => meta.countries[code]?.[1] ?? "";
 
-// By question: where its probabilities and shares begin in their arrays, in how many countries it was asked, and its
-// place in the order of texts; made once, after all is unpacked.
+// Where a question's probabilities and a human row's shares begin in their arrays; by question its human rows,
+// in how many countries it was asked, and its place in the order of texts. Made once, when all is unpacked.
 let layout;
 function questionLayout(questions, human) {
   if (layout) return layout;
@@ -92,21 +92,19 @@ function questionLayout(questions, human) {
   for (const id of meta.question_ids) { modelStart.set(id, start); start += size.get(id); }
   const humanStart = new Uint32Array(human.n);
   start = 0;
-  const country = human.codes("country");
-  const width = human.levels("country").length;
-  const asked = new Uint8Array(questions.length * width);
-  const countries = new Uint16Array(questions.length);
+  const rowsOf = questions.map(() => []);
   for (let row = 0; row < human.n; row += 1) {
     const question = human.value("question", row);
     humanStart[row] = start;
     start += questions[question].options.length;
-    if (!asked[question * width + country[row]]) countries[question] += 1;
-    asked[question * width + country[row]] = 1;
+    rowsOf[question].push(row);
   }
+  const country = human.codes("country");
+  const countries = rowsOf.map((rows) => new Set(rows.map((row) => country[row])).size);
   const textOrder = new Uint32Array(questions.length);
   [...questions.keys()].sort((a, b) => collate(questions[a].text, questions[b].text)).forEach((question, order) => { textOrder[question] = order; });
   const place = new Map(meta.question_ids.map((id, number) => [id, number]));
-  layout = { modelStart, humanStart, place, countries, textOrder };
+  layout = { modelStart, humanStart, place, rowsOf, countries, textOrder };
   return layout;
 }
 

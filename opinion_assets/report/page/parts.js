@@ -95,11 +95,11 @@ function drawWaiting() {
 addEventListener("beforeprint", () => { printing = true; drawWaiting(); });
 addEventListener("afterprint", () => { printing = false; });
 
-/** What `draw` gives, a frame late; until then what it gave before. */
-function Later({ draw }) {
-  const [drawn, set] = useState(null);
+/** What `draw` gives, a frame late; until then nothing or, with `keep`, what it gave before, which keeps the page's length. */
+function Later({ draw, keep }) {
+  const [{ of, drawn }, set] = useState({});
   useLayoutEffect(() => {
-    const update = () => set(draw());
+    const update = () => set({ of: draw, drawn: draw() });
     if (printing) { update(); return undefined; }
     // The second frame begins when the first is on the screen.
     if (!waiting.size) requestAnimationFrame(() => requestAnimationFrame(drawWaiting));
@@ -107,14 +107,14 @@ function Later({ draw }) {
     document.documentElement.dataset.drawing = "true";
     return () => waiting.delete(update);
   }, [draw]);
-  return drawn;
+  return keep || of === draw ? drawn : null;
 }
 
 /** Items of a long list in groups, the first at once and each further, larger one a frame later; `group` draws one. */
-function InTurn({ items, size, group }) {
+function InTurn({ items, size, group, keep = false }) {
   const rest = items.slice(size);
   return html`${group(items.slice(0, size))}
-    ${rest.length > 0 && html`<${Later} draw=${() => html`<${InTurn} items=${rest} size=${2 * size} group=${group} />`} />`}`;
+    ${rest.length > 0 && html`<${Later} keep=${keep} draw=${() => html`<${InTurn} items=${rest} size=${2 * size} group=${group} keep=${keep} />`} />`}`;
 }
 
 /**
@@ -159,7 +159,7 @@ function SortTable({ state, name, columns, rows, caption, file, start, note, pag
             : column.label}</th>`;
       })}
     </tr></thead>
-      <${InTurn} items=${size < sorted.length ? sorted.slice((page - 1) * size, page * size) : sorted} size=${ROWS_AT_ONCE} group=${group} />
+      <${InTurn} items=${size < sorted.length ? sorted.slice((page - 1) * size, page * size) : sorted} size=${ROWS_AT_ONCE} group=${group} keep=${true} />
     </table></div>`;
 }
 

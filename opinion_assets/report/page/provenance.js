@@ -169,11 +169,8 @@ function QuestionWhy({ state, metric, values }) {
   const place = questions.findIndex((row) => row.source === source && row.question_id === id);
   if (place < 0) return html`<p>This question is not stored.</p>`;
   const item = questions[place];
-  const { modelStart, humanStart } = questionLayout(questions, human);
-  let row = -1;
-  for (let i = 0; i < human.n; i += 1) {
-    if (human.value("question", i) === place && human.value("country_label", i) === label && human.value("wave", i) === wave) { row = i; break; }
-  }
+  const { modelStart, humanStart, rowsOf } = questionLayout(questions, human);
+  const row = rowsOf[place].find((i) => human.value("country_label", i) === label && human.value("wave", i) === wave) ?? -1;
   const value = row < 0 ? null : valueAt(similarities, row);
   const answer = answers?.find((given) => given.question_id === id && given.model_version === model && given.condition === condition);
   const n = item.options.length;

@@ -1,5 +1,6 @@
 // The views: map with ranking, comparison, country, question, list of questions, about.
 const ROWS_PER_PAGE = 20;
+const CARDS_AT_ONCE = 6;
 
 function Controls({ choice, sides = 1 }) {
   const { state, metric, sources, models, conditions, samples } = choice;
@@ -292,6 +293,16 @@ function CountryQuestions({ choice, code, blocks }) {
       return item.options.map((option, index) => [item.question_id, item.source_question, item.topic, wave, label, n, item.text, option, people?.[index], model?.[index], value]);
     }),
   ]);
+  const card = ({ row, item, value, n, wave, label }) => {
+    const notes = qualityNotes(quality, place.get(item.question_id));
+    const why = ["question", state.model, state.condition, state.source, item.question_id, label, wave];
+    return html`<li key=${row}>
+      <div class="about"><h3><a href=${link(state, { view: "question", item: item.question_id })}>${item.text || "(no text)"}</a></h3>
+        <p class="soft">${capital(item.topic)}${wave ? ` · wave ${wave}` : ""}${n == null ? "" : ` · ${thousands(n)} people`}${label !== countryName(code) ? ` · sample “${label}”` : ""}</p>
+        <p class="verdict">${value == null ? "" : html`${metric.short} <b>${fixed(value)}</b> · `}<${Origin} state=${state} why=${why} label="Prompt, answer and source: ${item.text}">Prompt, answer and source<//></p>
+        ${notes.length > 0 && html`<p class="warn">⚠ ${notes.join("; ")}</p>`}</div>
+      <${Bars} item=${item} people=${slice(shares, humanStart[row], item.options.length)} model=${slice(probabilities, modelStart.get(item.question_id), item.options.length)} who=${countryName(code)} /></li>`;
+  };
   return html`
     ${!values && html`<p class="notice">Question-level numbers of this metric are not in this file${omitted.length ? ", to keep it small" : ""}; they are in similarity.question_country of the warehouse.</p>`}
     <div class="filters">
@@ -301,16 +312,7 @@ function CountryQuestions({ choice, code, blocks }) {
     </div>
     <div class="bar"><p class="soft" role="status">${plural(shown.length, "question", "questions")} of ${thousands(all.length)}. Answers of people in ${countryName(code)} beside those of ${state.model} (${conditionName(state.condition)}).</p>
       <button type="button" onClick=${save}>Download CSV</button></div>
-    <ol class="questions" start=${(page - 1) * ROWS_PER_PAGE + 1}>${onPage.map(({ row, item, value, n, wave, label }) => {
-        const notes = qualityNotes(quality, place.get(item.question_id));
-        const why = ["question", state.model, state.condition, state.source, item.question_id, label, wave];
-        return html`<li key=${row}>
-          <div class="about"><h3><a href=${link(state, { view: "question", item: item.question_id })}>${item.text || "(no text)"}</a></h3>
-            <p class="soft">${capital(item.topic)}${wave ? ` · wave ${wave}` : ""}${n == null ? "" : ` · ${thousands(n)} people`}${label !== countryName(code) ? ` · sample “${label}”` : ""}</p>
-            <p class="verdict">${value == null ? "" : html`${metric.short} <b>${fixed(value)}</b> · `}<${Origin} state=${state} why=${why} label="Prompt, answer and source: ${item.text}">Prompt, answer and source<//></p>
-            ${notes.length > 0 && html`<p class="warn">⚠ ${notes.join("; ")}</p>`}</div>
-          <${Bars} item=${item} people=${slice(shares, humanStart[row], item.options.length)} model=${slice(probabilities, modelStart.get(item.question_id), item.options.length)} who=${countryName(code)} /></li>`;
-      })}</ol>
+    <ol class="questions" start=${(page - 1) * ROWS_PER_PAGE + 1}><${InTurn} items=${onPage} size=${CARDS_AT_ONCE} group=${(part) => part.map(card)} /></ol>
     <${Pages} state=${state} n=${shown.length} size=${ROWS_PER_PAGE} page=${page} label="Pages of questions" />`;
 }
 
@@ -325,17 +327,15 @@ function QuestionView({ choice }) {
   const where = questions.findIndex((row) => row.question_id === state.item && row.source === state.source);
   if (where < 0) return html`<h1 tabindex="-1">Question</h1><${Controls} choice=${choice} /><p class="notice">This source has no such question.</p>`;
   const item = questions[where];
-  const { modelStart, humanStart, place } = questionLayout(questions, human);
+  const { modelStart, humanStart, place, rowsOf } = questionLayout(questions, human);
   const n = item.options.length;
   const models = numbers.map((partition, i) => ({ key: `m${partition}`, partition: meta.partitions[partition], share: slice(given[2 * i], modelStart.get(item.question_id), n), quality: given[2 * i + 1] }));
   const own = models.find((row) => row.partition.model_version === state.model && row.partition.condition === state.condition);
-  const rows = [];
-  for (let row = 0; row < human.n; row += 1) {
-    if (human.value("question", row) !== where) continue;
+  const rows = rowsOf[where].map((row) => {
     const code = human.value("country", row);
     const sample = human.value("sample_type", row);
-    rows.push({ key: row, code, label: human.value("country_label", row), name: countryName(code) + (NATIONAL.has(sample) ? "" : ` (${capital(sample).toLowerCase()} sample)`), wave: human.value("wave", row), latest: human.value("is_latest_wave", row), n: human.value("n", row), share: slice(shares, humanStart[row], n), value: valueAt(values, row) });
-  }
+    return { key: row, code, label: human.value("country_label", row), name: countryName(code) + (NATIONAL.has(sample) ? "" : ` (${capital(sample).toLowerCase()} sample)`), wave: human.value("wave", row), latest: human.value("is_latest_wave", row), n: human.value("n", row), share: slice(shares, humanStart[row], n), value: valueAt(values, row) };
+  });
   const share = (x) => html`<span class="tint" style=${{ "--share": x ?? 0 }}>${x == null ? "–" : (x * 100).toFixed(1)}</span>`;
   const waves = distinct(rows.map((row) => row.wave)).length > 1;
   const columns = [
