@@ -332,7 +332,24 @@ def test_print_shows_the_selection_and_no_controls(visit) -> None:
     assert not page.locator("header.top").is_visible()
     assert page.locator(".selection").is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    # Buttons are not repeated with the head on further pages, so the head is printed without them.
+    assert not page.locator("table.ranking th button").first.is_visible()
+    head = "getComputedStyle(document.querySelector('table.ranking th'), '::before').content"
+    assert page.evaluate(head) == '"Country"'
     assert page.pdf().startswith(b"%PDF")
+
+
+def test_an_open_origin_is_printed_alone_from_its_beginning(visit) -> None:
+    page = visit("#/map")
+    page.locator("table.ranking a.number").first.click()
+    page.get_by_role("dialog").locator("pre.sql").wait_for()
+    page.evaluate("document.querySelector('dialog').scrollTop = 1e6")
+    page.emulate_media(media="print")
+    assert not page.locator("main").is_visible()
+    box = page.get_by_role("dialog").bounding_box()
+    assert (box["x"], box["y"]) == (0, 0)
+    assert page.get_by_role("dialog").get_by_role("heading").first.bounding_box()["y"] >= 0
+    assert page.evaluate("getComputedStyle(document.querySelector('dialog')).overflow") == "visible"
 
 
 def test_what_was_left_out_for_size_is_said(visit, built: Built, tmp_path: Path) -> None:

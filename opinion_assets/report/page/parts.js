@@ -153,7 +153,7 @@ function SortTable({ state, name, columns, rows, caption, file, start, note, pag
       ${shown.map((column) => {
         const active = by && column.key === by.key;
         const next = active && descending ? column.key : active ? `-${column.key}` : column.first === "high" ? `-${column.key}` : column.key;
-        return html`<th scope="col" class=${column.numeric ? "n" : ""} aria-sort=${column.sort ? (active ? (descending ? "descending" : "ascending") : "none") : undefined}>
+        return html`<th scope="col" class=${column.numeric ? "n" : ""} data-label=${column.sort && column.label} aria-sort=${column.sort ? (active ? (descending ? "descending" : "ascending") : "none") : undefined}>
           ${column.sort
             ? html`<button type="button" onClick=${() => go(state, { sort: `${name}.${next}` }, { replace: true })}>${column.label}</button>`
             : column.label}</th>`;
