@@ -74,7 +74,7 @@ function MapView({ choice }) {
     ...["model_version", "condition", "source"].map((key) => ({ key, csv: (row) => row[key] })),
     { key: "metric", csv: () => metric.metric }, { key: "base", csv: () => metric.base },
   ];
-  // Sorting and searching leave the map as it is; what is left of the address is in every link of it.
+  // Sorting and searching leave the map as it is: they are not in the addresses that it links to.
   const map = useMemo(() => html`<${WorldMap} rows=${all} colour=${(row) => colourOf(scale, row.mean)} hatched=${(row) => row.n_questions < FEW}
       hrefOf=${(row) => link(state, { view: "country", item: row.country })}
       describe=${(row) => `${row.name}\n${metric.short} ${fixed(row.mean)}\n${row.ci_low == null ? "no interval" : `95 % interval ${range(row.ci_low, row.ci_high)}`}\n${plural(row.n_questions, "question", "questions")}`}
@@ -380,7 +380,7 @@ function QuestionsView({ choice }) {
       const start = modelStart.get(item.question_id);
       const top = likeliest(probabilities, start, item.options.length);
       const where = place.get(item.question_id);
-      return { key: at, item, countries: countries[at], text: textOrder[at], top: top < 0 ? "" : item.options[top], share: top < 0 ? null : numberOf(probabilities[start + top]), mass: quality?.value("letter_mass", where) ?? null, order: quality?.value("order_effect", where) ?? null };
+      return { key: at, item, countries: countries[at], rank: textOrder[at], top: top < 0 ? "" : item.options[top], share: top < 0 ? null : numberOf(probabilities[start + top]), mass: quality?.value("letter_mass", where) ?? null, order: quality?.value("order_effect", where) ?? null };
     });
   }, [questions, probabilities, state.source]);
   const topics = useMemo(() => distinct(all.map(({ item }) => item.topic)).sort(), [all]);
@@ -390,7 +390,7 @@ function QuestionsView({ choice }) {
   const size = 50;
   const page = Math.min(Math.max(1, Number(state.page) || 1), Math.max(1, Math.ceil(shown.length / size)));
   const columns = [
-    { key: "question", label: "Question", sort: (row) => row.text, csv: (row) => row.item.text, cell: (row) => html`<a class="wrap" href=${link(state, { view: "question", item: row.item.question_id })}>${row.item.text || "(no text)"}</a>` },
+    { key: "question", label: "Question", sort: (row) => row.rank, csv: (row) => row.item.text, cell: (row) => html`<a class="wrap" href=${link(state, { view: "question", item: row.item.question_id })}>${row.item.text || "(no text)"}</a>` },
     { key: "question_id", csv: (row) => row.item.question_id }, { key: "source_question", csv: (row) => row.item.source_question },
     { key: "topic", label: "Topic", sort: (row) => row.item.topic, cell: (row) => capital(row.item.topic), csv: (row) => row.item.topic },
     { key: "countries", label: "Countries", numeric: true, first: "high", sort: (row) => row.countries, cell: (row) => row.countries, csv: (row) => row.countries },
