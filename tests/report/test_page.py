@@ -10,7 +10,7 @@ import pytest
 
 from opinion_assets.report.build import build_report
 from opinion_assets.warehouse import tables
-from tests.report.conftest import Built
+from tests.report.conftest import TIMEOUT_MS, Built
 from tests.report.synthetic import CONDITIONS, HOSTILE, MODELS
 
 pytestmark = pytest.mark.browser
@@ -209,16 +209,19 @@ def test_map_table_and_dialog_by_keyboard(visit) -> None:
 
 
 def test_sorting_searching_and_the_back_button(visit) -> None:
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=TIMEOUT_MS)
     page = visit("#/map")
     first = page.locator("table.ranking tbody th").first
     page.get_by_role("button", name="Country").click()
     assert page.locator("table.ranking th[aria-sort=ascending]").inner_text().startswith("Country")
-    assert "ARG" in first.inner_text()
+    expect(first).to_contain_text("ARG")
     page.get_by_role("button", name="Country").click()
-    assert page.locator("table.ranking th[aria-sort=descending]").count() == 1
+    expect(page.locator("table.ranking th[aria-sort=descending]")).to_have_count(1)
     page.get_by_label("Search country or region").fill("region a")
-    assert page.locator("table.ranking tbody tr").count() == 15
-    assert "15 countries match" in page.get_by_role("status").first.inner_text()
+    expect(page.locator("table.ranking tbody tr")).to_have_count(15)
+    expect(page.get_by_role("status").first).to_contain_text("15 countries match")
     page.get_by_label("Condition").select_option("linguistic:es")
     page.locator("table.ranking tbody a").first.click()
     page.wait_for_selector(".view-country")
@@ -227,7 +230,7 @@ def test_sorting_searching_and_the_back_button(visit) -> None:
     assert page.locator(".questions > li").count() > 0
     assert all(text.startswith("Religion") for text in page.locator(".questions p.soft").all_inner_texts())
     page.get_by_label("Search questions").fill("no such question anywhere")
-    assert page.locator(".questions > li").count() == 0
+    expect(page.locator(".questions > li")).to_have_count(0)
     page.go_back()
     page.go_back()
     page.wait_for_selector(".view-map")
