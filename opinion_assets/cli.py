@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -573,15 +574,18 @@ def _plan(
         content = {"partitions": plans, "total": total, "project_spent_usd": spent, "project_budget_usd": limit}
         out.print_json(json.dumps(content))
         return
-    table = Table(title="What would be asked", title_justify="left", show_footer=len(plans) > 1)
-    table.add_column("model version", footer="total", overflow="fold")
-    table.add_column("condition")
-    cells = [_plan_cells(entry) for entry in [*plans, total]]
-    names = ("questions", "requests", "in journal", "in batches", "to ask", "prompt tokens", "cost", "at most")
-    for name, footer in zip(names, cells[-1], strict=True):
-        table.add_column(name, footer=footer, justify="right")
-    for entry, row in zip(plans, cells, strict=False):
-        table.add_row(entry["model_version"], entry["condition"], *row)
+    # Two lines to an entry: a model version's name and seven figures fit into 80 characters.
+    table = Table(
+        title="What would be asked", title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+    )
+    table.add_column("model version\n  condition", overflow="fold")
+    for heading in ("questions\nrequests", "journal\nbatches", "to ask", "prompt\ntokens", "cost\nat most"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for entry in plans:
+        table.add_row(f"{entry['model_version']}\n  {entry['condition']}", *_plan_cells(entry))
+    if len(plans) > 1:
+        table.add_section()
+        table.add_row("total", *_plan_cells(total))
     out.print(table)
     out.print(
         "Tokens and cost are estimates; at most: every prompt byte a token, every reply at its longest, every round of "
@@ -596,14 +600,11 @@ def _plan(
 def _plan_cells(entry: Mapping[str, Any]) -> list[str]:
     least, most = entry["n_to_ask"], entry["n_to_ask_most"]
     return [
-        f"{entry['n_questions']:,}",
-        f"{entry['n_requests']:,}",
-        f"{entry['n_in_journal']:,}",
-        f"{entry['n_in_batches']:,}",
-        f"{least:,}" if least == most else f"{least:,} to {most:,}",
+        f"{entry['n_questions']:,}\n{entry['n_requests']:,}",
+        f"{entry['n_in_journal']:,}\n{entry['n_in_batches']:,}",
+        f"{least:,}" if least == most else f"{least:,}\nto {most:,}",
         f"{entry['prompt_tokens']:,}",
-        f"${entry['cost_usd']:.4f}",
-        f"${entry['cost_usd_most']:.4f}",
+        f"${entry['cost_usd']:.4f}\n${entry['cost_usd_most']:.4f}",
     ]
 
 
