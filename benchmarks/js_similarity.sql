@@ -33,9 +33,9 @@ model AS (
 )
 SELECT
     m, h,
-    1 - sqrt(greatest(0, sum((
+    1 - sqrt(greatest(0, sum(((
         CASE WHEN p > 0 THEN p * ln(2 * p / (p + q)) ELSE 0 END
         + CASE WHEN q > 0 THEN q * ln(2 * q / (p + q)) ELSE 0 END
-    )::DECIMAL(18, 17))::DOUBLE / 2)) AS js_similarity
+    ) * pow(2, 60))::BIGINT) / pow(2, 61))) AS js_similarity
 FROM model JOIN human USING (k)
 GROUP BY m, h;

@@ -8,8 +8,8 @@
 --   modal_agreement    1 where both have the same most frequent option; with ties, the chance that modes agree
 --   model_entropy, human_entropy   -sum p ln p, nats
 -- What belongs to one distribution is computed once for it; pairs of distributions meet under one integer key of question
--- and option. Fractions are added up as decimals, which add exactly: threads add in any order, and a sum of doubles would
--- differ in its last bit from run to run. All of them are between -10 and 10, as DECIMAL(18, 17) can hold.
+-- and option. Threads add in any order, and a sum of doubles would differ in its last bit from run to run: what is added
+-- (all between -8 and 8, or the cast stops the query) is counted in whole units of 2^-60, whose sums are exact.
 WITH question_key AS (
     SELECT question_id, row_number() OVER (ORDER BY question_id) * 1024 AS first_option
     FROM response.distribution
@@ -44,10 +44,11 @@ place AS (
 human AS (
     SELECT
         h, option_index AS o, first_option + option_index AS k, share AS q, place.step,
-        sum(share::DECIMAL(18, 17)) FILTER (place IS NOT NULL)
-            OVER (PARTITION BY h ORDER BY place NULLS LAST, option_index)::DOUBLE
-            / nullif(sum(share::DECIMAL(18, 17)) FILTER (place IS NOT NULL AND n_places > 1) OVER (PARTITION BY h), 0)::DOUBLE
-            AS f_q
+        sum((share * pow(2, 60))::BIGINT) FILTER (place IS NOT NULL)
+            OVER (PARTITION BY h ORDER BY place NULLS LAST, option_index)
+            / nullif(
+                sum((share * pow(2, 60))::BIGINT) FILTER (place IS NOT NULL AND n_places > 1) OVER (PARTITION BY h), 0
+            ) AS f_q
     FROM question.human_distribution
     JOIN human_key USING (source, question_id, wave, country_label, group_by, group_value)
     JOIN question_key USING (question_id)
@@ -56,11 +57,11 @@ human AS (
 model AS (
     SELECT
         m, option_index AS o, first_option + option_index AS k, probability AS p,
-        sum(probability::DECIMAL(18, 17)) FILTER (place IS NOT NULL)
-            OVER (PARTITION BY m ORDER BY place NULLS LAST, option_index)::DOUBLE
+        sum((probability * pow(2, 60))::BIGINT) FILTER (place IS NOT NULL)
+            OVER (PARTITION BY m ORDER BY place NULLS LAST, option_index)
             / nullif(
-                sum(probability::DECIMAL(18, 17)) FILTER (place IS NOT NULL AND n_places > 1) OVER (PARTITION BY m), 0
-            )::DOUBLE AS f_p
+                sum((probability * pow(2, 60))::BIGINT) FILTER (place IS NOT NULL AND n_places > 1) OVER (PARTITION BY m), 0
+            ) AS f_p
     FROM response.distribution
     JOIN model_key USING (model_version, condition, question_id)
     JOIN question_key USING (question_id)
@@ -69,14 +70,14 @@ model AS (
 -- Modes and the order of the options, as lists that two distributions multiply element by element.
 human_shape AS (
     SELECT
-        h, -sum((CASE WHEN q > 0 THEN q * ln(q) ELSE 0 END)::DECIMAL(18, 17))::DOUBLE AS entropy,
+        h, -sum((CASE WHEN q > 0 THEN q * ln(q) ELSE 0 END * pow(2, 60))::BIGINT) / pow(2, 60) AS entropy,
         list((q = highest)::INTEGER::DOUBLE ORDER BY o) AS modes, list_sum(modes) AS n_modes
     FROM (SELECT h, o, q, max(q) OVER (PARTITION BY h) AS highest FROM human)
     GROUP BY h
 ),
 model_shape AS (
     SELECT
-        m, -sum((CASE WHEN p > 0 THEN p * ln(p) ELSE 0 END)::DECIMAL(18, 17))::DOUBLE AS entropy,
+        m, -sum((CASE WHEN p > 0 THEN p * ln(p) ELSE 0 END * pow(2, 60))::BIGINT) / pow(2, 60) AS entropy,
         list((p = highest)::INTEGER::DOUBLE ORDER BY o) AS modes, list_sum(modes) AS n_modes
     FROM (SELECT m, o, p, max(p) OVER (PARTITION BY m) AS highest FROM model)
     GROUP BY m
@@ -98,12 +99,12 @@ model_rank AS (
 summed AS (
     SELECT
         m, h,
-        greatest(0, sum((
+        greatest(0, sum(((
             CASE WHEN p > 0 THEN p * ln(2 * p / (p + q)) ELSE 0 END
             + CASE WHEN q > 0 THEN q * ln(2 * q / (p + q)) ELSE 0 END
-        )::DECIMAL(18, 17))::DOUBLE / 2) AS js_divergence,
-        sum(abs(p - q)::DECIMAL(18, 17))::DOUBLE / 2 AS total_variation,
-        sum((abs(f_p - f_q) * step)::DECIMAL(18, 17))::DOUBLE AS wasserstein
+        ) * pow(2, 60))::BIGINT) / pow(2, 61)) AS js_divergence,
+        sum((abs(p - q) * pow(2, 60))::BIGINT) / pow(2, 61) AS total_variation,
+        sum((abs(f_p - f_q) * step * pow(2, 60))::BIGINT) / pow(2, 60) AS wasserstein
     FROM model JOIN human USING (k)
     GROUP BY m, h
 ),
