@@ -85,8 +85,15 @@ Lineage = Mapping[str, Sequence[tuple[str, str]]]
 
 
 def table_metadata(table_name: str, lineage: Lineage | None = None) -> dict[str, Any]:
-    """Column schema from sql/tables, and column lineage as (upstream table, column) pairs."""
+    """Column schema from sql/tables, and column lineage as (upstream table, column) pairs.
+
+    The lineage also stands in the columns' descriptions, because only Dagster+ draws it.
+    """
     definition = table(table_name)
+    origin = {
+        column: "\n\nFrom " + ", ".join(f"`{upstream}.{source}`" for upstream, source in sources) + "."
+        for column, sources in (lineage or {}).items()
+    }
     metadata: dict[str, Any] = {
         "dagster/table_name": table_name,
         "dagster/column_schema": dg.TableSchema(
@@ -94,7 +101,7 @@ def table_metadata(table_name: str, lineage: Lineage | None = None) -> dict[str,
                 dg.TableColumn(
                     column.name,
                     column.type,
-                    description=column.comment,
+                    description=column.comment + origin.get(column.name, ""),
                     constraints=dg.TableColumnConstraints(nullable=column.nullable),
                 )
                 for column in definition.columns

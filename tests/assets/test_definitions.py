@@ -43,6 +43,19 @@ def test_column_lineage_leads_from_similarity_back_to_the_survey() -> None:
     assert ("response.answer", "option_logprobs") in seen
 
 
+def test_column_lineage_can_be_read_in_the_descriptions() -> None:
+    described = {
+        c.name: c.description for c in SPECS[asset_key("similarity.country")].metadata["dagster/column_schema"].columns
+    }
+    assert described["mean"].endswith(
+        "From `similarity.question_country.value`, `similarity.question_country.is_latest_wave`."
+    )
+    assert (
+        described["n_resamples"]
+        == next(c for c in tables()["similarity.country"].columns if c.name == "n_resamples").comment
+    )
+
+
 def test_column_lineage_names_columns_that_exist() -> None:
     for key, spec in SPECS.items():
         lineage = spec.metadata.get("dagster/column_lineage")
