@@ -297,16 +297,21 @@ def mean_intervals(
     column = CLUSTERS[settings.cluster_by]
     if column not in frame:
         raise ValueError(f"cluster_by {settings.cluster_by!r} needs the column {column!r}")
-    parts = []
+    # What has the same clusters has the same resamples, and is computed together.
+    alike: dict[tuple[str, ...], list[pd.DataFrame]] = {}
     for _, part in frame.groupby(list(universe), sort=True, observed=True):
-        cluster, names = pd.factorize(part[column], sort=True)
+        alike.setdefault(tuple(sorted(part[column].unique())), []).append(part)
+    parts = []
+    for names, together in alike.items():
+        part = pd.concat(together)
+        cluster = pd.Index(names).get_indexer(pd.Index(part[column]))
         grouped = part.groupby(list(by), sort=True, observed=True)
         series = np.asarray(grouped.ngroup(), dtype=np.int64)
         found = bootstrap_means(
             part["value"].to_numpy(dtype=np.float64),
             series,
             cluster,
-            cluster_weights(names.tolist(), settings.n_resamples, settings.seed),
+            cluster_weights(names, settings.n_resamples, settings.seed),
             confidence=settings.confidence,
             intervals=settings.intervals,
         )
