@@ -26,23 +26,20 @@ function link(state, changes) {
 /** Go there; with `replace` the back button does not come back to the present state. */
 function go(state, changes, { replace = false } = {}) {
   const target = link(state, changes);
-  if (replace) {
-    history.replaceState(null, "", target);
-    listeners.forEach((listener) => listener());
-  } else {
-    location.hash = target;
-  }
+  if (replace) history.replaceState(null, "", target); else location.hash = target;
+  // At once: the browser's own event comes only after the next frame may have been drawn.
+  listeners.forEach((listener) => listener());
 }
 
 function useHash() {
-  const [state, set] = useState(readState);
+  const [hash, set] = useState(location.hash);
   useEffect(() => {
-    const update = () => set(readState());
+    const update = () => set(location.hash);
     addEventListener("hashchange", update);
     listeners.add(update);
     return () => { removeEventListener("hashchange", update); listeners.delete(update); };
   }, []);
-  return state;
+  return useMemo(readState, [hash]);
 }
 
 // What a metric's table of country means holds: its rows by source, the source with most rows first, and the names in
