@@ -152,4 +152,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # A job that a shell puts in the background, and all it starts, would ignore the interruption that tests send.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main()
