@@ -1,7 +1,7 @@
 -- 1 - Jensen-Shannon distance alone, as sql/similarity/question_country.sql computes it: what scoring costs without the
 -- other metrics and without one text row per metric.
 WITH question_key AS (
-    SELECT question_id, row_number() OVER (ORDER BY question_id) * 1024 AS first_option
+    SELECT question_id, row_number() OVER (ORDER BY question_id) * 128 AS first_option
     FROM response.distribution
     GROUP BY question_id
 ),
@@ -20,13 +20,13 @@ model_key AS (
     GROUP BY model_version, condition, question_id
 ),
 human AS (
-    SELECT h, first_option + option_index AS k, share AS q
+    SELECT h, first_option + option_index::TINYINT AS k, share AS q
     FROM question.human_distribution
     JOIN human_key USING (source, question_id, wave, country_label, group_by, group_value)
     JOIN question_key USING (question_id)
 ),
 model AS (
-    SELECT m, first_option + option_index AS k, probability AS p
+    SELECT m, first_option + option_index::TINYINT AS k, probability AS p
     FROM response.distribution
     JOIN model_key USING (model_version, condition, question_id)
     JOIN question_key USING (question_id)

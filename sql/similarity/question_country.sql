@@ -9,9 +9,10 @@
 --   model_entropy, human_entropy   -sum p ln p, nats
 -- What belongs to one distribution is computed once for it; pairs of distributions meet under one integer key of question
 -- and option. Threads add in any order, and a sum of doubles would differ in its last bit from run to run: what is added
--- (all between -8 and 8, or the cast stops the query) is counted in whole units of 2^-60, whose sums are exact.
+-- (all between -8 and 8, or the cast stops the query) is counted in whole units of 2^-60, whose sums are exact. The cast of
+-- an option's index to TINYINT (up to 127) stops the query before one question's keys reach into the next one's.
 WITH question_key AS (
-    SELECT question_id, row_number() OVER (ORDER BY question_id) * 1024 AS first_option
+    SELECT question_id, row_number() OVER (ORDER BY question_id) * 128 AS first_option
     FROM response.distribution
     GROUP BY question_id
 ),
@@ -43,7 +44,7 @@ place AS (
 -- share, and the share of the placed options up to this one (NULL without a scale or without any share on it).
 human AS (
     SELECT
-        h, option_index AS o, first_option + option_index AS k, share AS q, place.step,
+        h, option_index AS o, first_option + option_index::TINYINT AS k, share AS q, place.step,
         sum((share * pow(2, 60))::BIGINT) FILTER (place IS NOT NULL)
             OVER (PARTITION BY h ORDER BY place NULLS LAST, option_index)
             / nullif(
@@ -56,7 +57,7 @@ human AS (
 ),
 model AS (
     SELECT
-        m, option_index AS o, first_option + option_index AS k, probability AS p,
+        m, option_index AS o, first_option + option_index::TINYINT AS k, probability AS p,
         sum((probability * pow(2, 60))::BIGINT) FILTER (place IS NOT NULL)
             OVER (PARTITION BY m ORDER BY place NULLS LAST, option_index)
             / nullif(

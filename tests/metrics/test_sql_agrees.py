@@ -1,5 +1,9 @@
 """The definitions in SQL and in the array functions are the same, to 1e-10, on random distributions."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -11,6 +15,8 @@ from scipy.stats import kendalltau, wasserstein_distance
 from opinion_assets.metrics import distances
 from opinion_assets.warehouse import create_tables, read_sql
 
+QUERY = read_sql("similarity/question_country.sql")
+Rows = pd.DataFrame | Sequence[tuple[Any, ...]]
 KINDS = ["plain", "zeros", "rounded", "ties", "certain", "uniform"]
 
 
@@ -29,14 +35,9 @@ def distribution(generator: np.random.Generator, n: int, kind: str) -> np.ndarra
     return values / values.sum() if values.sum() > 0 else np.eye(n)[0]
 
 
-def in_sql(p: list[np.ndarray], q: list[np.ndarray], places: list[np.ndarray]) -> pd.DataFrame:
-    model, human, option = [], [], []
-    for number, (a, b, scale) in enumerate(zip(p, q, places, strict=True)):
-        for index in range(len(a)):
-            model.append(("m@1", "default", f"q{number:03}", index, a[index], "x", 1, 1, 0, None, None))
-            human.append(("s", f"q{number:03}", "", True, "A", "TUR", "national", "", "", index, b[index], None, None))
-            place = None if np.isnan(scale[index]) else float(scale[index])
-            option.append((f"q{number:03}", index, str(index), "substantive", place))
+@contextmanager
+def loaded(model: Rows, human: Rows, option: Rows = ()) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The tables that the query reads, in memory. Tuples have the order of the table's columns."""
     with duckdb.connect(":memory:") as connection:
         create_tables(connection)
         for name, rows in (
@@ -46,7 +47,19 @@ def in_sql(p: list[np.ndarray], q: list[np.ndarray], places: list[np.ndarray]) -
         ):
             frame = pd.DataFrame(rows, columns=connection.table(name).columns)
             connection.from_df(frame).insert_into(name)
-        table = connection.execute(read_sql("similarity/question_country.sql")).df()
+        yield connection
+
+
+def in_sql(p: list[np.ndarray], q: list[np.ndarray], places: list[np.ndarray]) -> pd.DataFrame:
+    model, human, option = [], [], []
+    for number, (a, b, scale) in enumerate(zip(p, q, places, strict=True)):
+        for index in range(len(a)):
+            model.append(("m@1", "default", f"q{number:03}", index, a[index], "x", 1, 1, 0, None, None))
+            human.append(("s", f"q{number:03}", "", True, "A", "TUR", "national", "", "", index, b[index], None, None))
+            place = None if np.isnan(scale[index]) else float(scale[index])
+            option.append((f"q{number:03}", index, str(index), "substantive", place))
+    with loaded(model, human, option) as connection:
+        table = connection.execute(QUERY).df()
     table["measure"] = table["metric"] + table["base"].map(lambda base: f":{base}" if base else "")
     return table.pivot(index="question_id", columns="measure", values="value")
 
@@ -120,14 +133,20 @@ def test_known_libraries_agree() -> None:
 
 
 def test_distributions_of_different_length_stop_the_query() -> None:
-    with duckdb.connect(":memory:") as connection:
-        create_tables(connection)
-        model = [("m@1", "default", "q", i, 0.5, "x", 1, 1, 0, None, None) for i in range(2)]
-        human = [("s", "q", "", True, "Kenya", "KEN", "national", "", "", i, 1 / 3, None, None) for i in range(3)]
-        for name, rows in (("response.distribution", model), ("question.human_distribution", human)):
-            connection.from_df(pd.DataFrame(rows, columns=connection.table(name).columns)).insert_into(name)
-        with pytest.raises(duckdb.Error, match="question q: the model has 2 options, Kenya has 3"):
-            connection.execute(read_sql("similarity/question_country.sql"))
+    model = [("m@1", "default", "q", i, 0.5, "x", 1, 1, 0, None, None) for i in range(2)]
+    human = [("s", "q", "", True, "Kenya", "KEN", "national", "", "", i, 1 / 3, None, None) for i in range(3)]
+    with (
+        loaded(model, human) as connection,
+        pytest.raises(duckdb.Error, match="question q: the model has 2 options, Kenya has 3"),
+    ):
+        connection.execute(QUERY)
+
+
+def test_more_options_than_keys_have_room_for_stop_the_query() -> None:
+    model = [("m@1", "default", "q", i, 1 / 129, "x", 1, 1, 0, None, None) for i in range(129)]
+    human = [("s", "q", "", True, "A", "TUR", "national", "", "", i, 1 / 129, None, None) for i in range(129)]
+    with loaded(model, human) as connection, pytest.raises(duckdb.ConversionException, match="INT8"):
+        connection.execute(QUERY)
 
 
 def test_threads_change_no_bit() -> None:
@@ -161,17 +180,10 @@ def test_threads_change_no_bit() -> None:
             "ordinal_value": index / 5,
         }
     )
-    with duckdb.connect(":memory:") as connection:
-        create_tables(connection)
-        for name, frame in (
-            ("response.distribution", model),
-            ("question.human_distribution", human),
-            ("question.option", option),
-        ):
-            connection.from_df(frame[connection.table(name).columns]).insert_into(name)
+    with loaded(model, human, option) as connection:
         tables = []
         for threads in (1, 2, 4, 8):
             connection.execute(f"SET threads = {threads}")
-            tables.append(connection.sql(read_sql("similarity/question_country.sql")).to_arrow_table())
+            tables.append(connection.sql(QUERY).to_arrow_table())
     assert tables[0].num_rows == 10 * n
     assert all(table.equals(tables[0]) for table in tables)
