@@ -69,6 +69,12 @@ def _weights(clusters: tuple[str, ...], n_resamples: int, seed: int) -> Floats:
     return weights
 
 
+def _check_intervals(intervals: Sequence[str]) -> None:
+    unknown = sorted(set(intervals) - set(INTERVALS))
+    if unknown:
+        raise ValueError(f"unknown interval {unknown[0]!r}; there are {', '.join(INTERVALS)}")
+
+
 @dataclass(frozen=True)
 class Intervals:
     """Means and intervals of several series, each an array of shape (n_series,).
@@ -108,9 +114,7 @@ def bootstrap_means(
 
     Raises ValueError for an unknown kind of interval.
     """
-    unknown = set(intervals) - set(INTERVALS)
-    if unknown:
-        raise ValueError(f"unknown interval {sorted(unknown)[0]!r}; there are {', '.join(INTERVALS)}")
+    _check_intervals(intervals)
     n_series, n_clusters = int(series.max()) + 1, weights.shape[1]
     shape = (n_series, n_clusters)
     sums = csr_array((values, (series, cluster)), shape=shape)
@@ -153,9 +157,9 @@ def bootstrap_means(
     low = {kind: np.full(n_series, np.nan) for kind in intervals}
     high = {kind: np.full(n_series, np.nan) for kind in intervals}
 
-    def work(blocks: list[Integers]) -> None:
-        here = np.concatenate(blocks)
-        for kind, (lower, upper) in ends_of(here, _resampled(sums, counts, blocks, weights)).items():
+    def work(groups: list[Integers]) -> None:
+        here = np.concatenate(groups)
+        for kind, (lower, upper) in ends_of(here, _resampled(sums, counts, groups, weights)).items():
             both = (own[here] > 1) & np.isfinite(lower) & np.isfinite(upper)
             low[kind][here], high[kind][here] = np.where(both, lower, np.nan), np.where(both, upper, np.nan)
 
@@ -259,9 +263,7 @@ class Resampling:
     intervals: tuple[str, ...] = ("percentile",)
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.intervals) - set(INTERVALS))
-        if unknown:
-            raise ValueError(f"unknown interval {unknown[0]!r}; there are {', '.join(INTERVALS)}")
+        _check_intervals(self.intervals)
 
 
 @dataclass(frozen=True, kw_only=True)
